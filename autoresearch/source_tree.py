@@ -102,7 +102,7 @@ class TreeLimits:
 
     rules: EditRules
     base: Collection[str]  # paths of the base that match the rules
-    locked: Collection[str] = ()  # all other paths of the base
+    locked: Collection[str] = ()  # all other paths of the base, and places of what is not in git
 
     def violation(self, text: str) -> str | None:
         """Return what a version may not have, in words; None if it has what it should."""
@@ -127,7 +127,7 @@ class TreeLimits:
             return f"`{path[:MAX_PATH_CHARS]}` is none of the files that may change ({', '.join(self.rules.patterns)})"
         if not is_plain_path(path):
             return f"`{path[:MAX_PATH_CHARS]}` cannot be the path of a file"
-        clash = next((each for each in self.locked if _is_inside(each, path) or _is_inside(path, each)), None)
+        clash = find_clash(path, self.locked)
         return f"`{path}` is in the way of `{clash}`" if clash else None
 
 
@@ -136,6 +136,11 @@ def is_plain_path(path: str) -> bool:
     parts = path.split("/")
     is_normal = all(part not in ("", ".", "..") and part.lower() != ".git" for part in parts)
     return is_normal and path.isprintable() and "\\" not in path and len(path) <= MAX_PATH_CHARS
+
+
+def find_clash(path: str, others: Collection[str]) -> str | None:
+    """Return one of the other paths that is the same, or that is inside of the first, or the first inside of it."""
+    return next((each for each in others if _is_inside(each, path) or _is_inside(path, each)), None)
 
 
 def _is_inside(path: str, folder: str) -> bool:

@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from autoresearch.files import read_untrusted
+from autoresearch.measure.base_copy import link_files, link_home, remove_from
 from autoresearch.measure.command_clock import CommandClock
 from autoresearch.measure.command_spec import CommandSpec, Step
 from autoresearch.measure.guards import CommandGuard, GuardError
@@ -24,14 +25,13 @@ from autoresearch.measure.settings import Settings, TrialPlan, Unwanted
 from autoresearch.measure.suspension import SuspensionDetector
 from autoresearch.sandbox.cell import Cell, CellError, CellLost
 from autoresearch.sandbox.launch import PATH, CellSpec
-from autoresearch.source_tree import SourceTree
+from autoresearch.source_tree import SourceTree, find_clash
 from autoresearch.text import last_lines
 
 POLL_S = 0.05
 MAX_OUTPUT_BYTES = 16 << 20
 MAX_REASON_CHARS = 200
 GUARD_LINES = 3  # of what a guard printed, in the reason of a failure
-HOME = "~/"
 OUT = "out"  # the folder of outputs, in the private folder of the cell
 
 
@@ -165,7 +165,8 @@ class CommandReferee:
     def _lay_out(self, folder: Path, source: str, scores: bool = False, private: Collection[str] = ()) -> Path:
         """Return a copy of the base with the version's files, and those that are `private` to what runs there.
 
-        Where it `scores` it has all private files, and none of the version's.
+        Where it `scores` it has all private files, and none of the version's. No version has files at the places of
+        what is private, read, or made by `setup`.
         """
         if self._base is None:
             self._base = tempfile.TemporaryDirectory(prefix="autoresearch-")
@@ -173,12 +174,13 @@ class CommandReferee:
         tree = folder / "tree"
         shutil.copytree(self._base.name, tree, symlinks=True)
         for path, text in SourceTree.parse(source).files.items():
-            (tree / path).parent.mkdir(parents=True, exist_ok=True)
-            (tree / path).write_bytes(text.encode())  # a file of the base keeps its mode
             if scores:
-                (tree / path).unlink()
+                (tree / path).unlink(missing_ok=True)
+            elif find_clash(path, self._spec.places) is None:
+                (tree / path).parent.mkdir(parents=True, exist_ok=True)
+                (tree / path).write_bytes(text.encode())  # a file of the base keeps its mode
         for name in () if scores else {*self._spec.private} - {*private}:
-            _remove(tree / name)
+            remove_from(tree, name)
         return tree
 
     @contextmanager
@@ -193,7 +195,7 @@ class CommandReferee:
         stage: str = "",
     ) -> Iterator[Cell]:
         """Run a command to its end, and yield its dead cell. Raises NoNumberError, CellError, Unwanted."""
-        _link({**self._spec.made, **step.read}, tree)
+        link_files({**self._spec.made, **step.read}, tree)
         with Cell.start(self._cell_spec(step, tree, seed, given)) as cell:
             result.grade, result.weaknesses, result.layers = cell.grade, list(cell.weaknesses), cell.layers
             clock = CommandClock(cell, step.timeout_s, self._spec.budget if step is self._spec.run else None)
@@ -215,7 +217,7 @@ class CommandReferee:
         words = " ".join(_quote(word.replace("{in}", str(given)), seed) for word in command)
         enter = f"cd {shlex.quote(str(tree))} && exec {words}"
         return CellSpec(
-            program=["/bin/sh", "-c", " && ".join([f'mkdir "$HOME/{OUT}"', *_link_home(step.read), enter])],
+            program=["/bin/sh", "-c", " && ".join([f'mkdir "$HOME/{OUT}"', *link_home(step.read), enter])],
             read=[
                 tree,
                 *([given] if given else []),
@@ -258,30 +260,6 @@ def _read_output(cell: Cell, name: str) -> bytes:
         return read_untrusted(cell.tmp, f"{OUT}/{name}", MAX_OUTPUT_BYTES)
     except ValueError as error:
         raise NoNumberError("nothing_saved", str(error).removeprefix(f"{OUT}/")) from None
-
-
-def _link(paths: Mapping[str, Path], tree: Path) -> None:
-    """Put links to files of the user's at their places in a copy that lacks them."""
-    for name, path in paths.items():
-        if not (tree / name).exists() and not Path(name).is_absolute() and not name.startswith(HOME):
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            (tree / name).symlink_to(path)
-
-
-def _link_home(paths: Mapping[str, Path]) -> Iterator[str]:
-    """Yield commands that put links to files of the user's home at their places in the home of a cell."""
-    for name, path in paths.items():
-        if name.startswith(HOME):
-            place = PurePosixPath(name.removeprefix(HOME))
-            folder, link = (f'"$HOME"/{shlex.quote(str(each))}' for each in (place.parent, place))
-            yield f"mkdir -p {folder} && ln -s {shlex.quote(str(path))} {link}"
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _quote(word: str, seed: int) -> str:

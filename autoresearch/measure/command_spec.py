@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from autoresearch.measure.base_copy import places_in_copy
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.evaluator_attacks import open_attacks
 from autoresearch.measure.guards import CommandGuard, Guard, NumberGuard
@@ -88,6 +89,12 @@ class CommandSpec:
     @property
     def number_guards(self) -> list[NumberGuard]:
         return [guard for guard in self.guards if isinstance(guard, NumberGuard)]
+
+    @property
+    def places(self) -> frozenset[str]:
+        """Return the paths of what is private, read, or made by `setup`: no version may have files there."""
+        steps = (self.run, self.score, self.holdout, *self.command_guards)
+        return places_in_copy({*self.private, *self.made, *(name for step in steps if step for name in step.read)})
 
     @property
     def belief(self) -> str:

@@ -147,13 +147,14 @@ class _Previewer:
         command = read_command(root, config) if config.run else None
         self.conditions = _Conditions(settings(config, slot), self._find_data(slot.device, command), command)
         self.rules = EditRules(tuple(config.edit), config.create) if command else None
+        self.places = command.places if command else frozenset()
         self.task = command.describe_task(config.create) if command else None
 
     def within(self, ledger: Ledger, session: Session) -> Preview:
         """Return the next brief of a session whose base is measured."""
         config = self.config
         context = _ReadOnlyContext(session.id, session.tag, ledger, self.workspace, self.root / "runs")
-        files = self.workspace.limits(session.base_sha, self.rules) if self.rules else None
+        files = self.workspace.limits(session.base_sha, self.rules, self.places) if self.rules else None
         limits = Constraints(config.max_gpu_gb, config.max_parameters, config.max_lines, files=files)
         evidence = Evidence(context, config.replicates, prior_noise(ledger, session), limits)
         lessons = Lessons.locate(context.runs, session.identity, session.settings)

@@ -295,7 +295,7 @@ def _constraints(context: SessionContext, project: Project, base: str) -> Constr
         return replace(limits, max_data=data_limit(base))
     rules = EditRules(tuple(config.edit), config.create)
     guards = tuple(project.command.number_guards)
-    return replace(limits, files=workspace.limits(context.row.base_sha, rules), guards=guards)
+    return replace(limits, files=workspace.limits(context.row.base_sha, rules, project.command.places), guards=guards)
 
 
 def _base_text(context: SessionContext, project: Project) -> str:

@@ -15,6 +15,7 @@ from autoresearch.measure.guards import CommandGuard
 from autoresearch.measure.interpreter import Interpreter
 from autoresearch.setup.environment import choose_python, find_environment
 from autoresearch.setup.guard_settings import read_guards
+from autoresearch.source_tree import find_clash
 from autoresearch.workspace.workspace import Workspace
 
 
@@ -57,7 +58,11 @@ def read_command(root: Path, config: Config) -> CommandSpec:
         contents={name: _sizes(path) for name, path in read.items()}
         | {name: _hash(path) for name, path in secret.items()},
     )
-    return _with_environment(spec, root, config)
+    spec = _with_environment(spec, root, config)
+    for path in workspace.edited(workspace.head()):
+        if (place := find_clash(path, spec.places)) is not None:
+            raise UsageError(f"{path} may change, and {place} is `private` or in `read`: leave it out of one of them")
+    return spec
 
 
 def command_budget(config: Config) -> Budget | None:

@@ -45,7 +45,7 @@ class ProposedProject:
 
     def refusal(self, text: str) -> str | None:
         """Return why a version may not be proposed; None if it may."""
-        return self.workspace.limits(self.head, self._rules()).violation(text)
+        return self.workspace.limits(self.head, self._rules(), self.command.places).violation(text)
 
     def _rules(self) -> EditRules:
         config = self.project.config

@@ -11,6 +11,7 @@ The user's files, index and HEAD are never changed, so discarding a version leav
 import os
 import re
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,9 +94,9 @@ class Workspace:
         """Return git's hash of the text of the version in a commit. Raises UserError if there is none."""
         return self._edited.blob(sha)
 
-    def limits(self, sha: str, rules: EditRules) -> TreeLimits:
-        """Return which files a version that follows from a commit may have."""
-        return TreeLimits(rules, [*self._edited.entries(sha)], [*self.locked(sha)])
+    def limits(self, sha: str, rules: EditRules, places: Collection[str] = ()) -> TreeLimits:
+        """Return which files a version that follows from a commit may have; none at `places` outside of git."""
+        return TreeLimits(rules, self.edited(sha), [*self.locked(sha), *places])
 
     def has(self, sha: str) -> bool:
         """Return whether git still has a commit."""
@@ -289,6 +290,10 @@ class Workspace:
     def export(self, sha: str, folder: Path) -> None:
         """Write all files of a commit into a folder, as they are in git."""
         write_entries(self._git, all_entries(self._git, sha), folder)
+
+    def edited(self, sha: str) -> list[str]:
+        """Return the paths of the files of a commit that may be edited."""
+        return [*self._edited.entries(sha)]
 
     def locked(self, sha: str) -> dict[str, str]:
         """Return mode and hash of the files of a commit that may not be edited, by path."""

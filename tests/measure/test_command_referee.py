@@ -30,13 +30,17 @@ def exporter(files: Mapping[str, str]) -> Callable[[Path], None]:
 
 def measure(script: str, plan: TrialPlan = TrialPlan(), **fields: Any) -> Result:
     """Measure a version whose only file is run.sh, by default sourced by the locked bench.sh."""
+    return measure_text(SourceTree({"run.sh": script}).text, plan, **fields)
+
+
+def measure_text(text: str, plan: TrialPlan = TrialPlan(), **fields: Any) -> Result:
     read = fields.pop("read", {})
     step = Step(fields.pop("command", ("./bench.sh", "{seed}", "{out}")), fields.pop("timeout_s", 20.0), read)
     spec = CommandSpec(step, "loss", edited=("run.sh",), locked=LOCKED, **{"regex": r"^loss: (\S+)", **fields})
     settings = Settings(Budget(20.0, "s"), memory=1 << 30)
     referee = CommandReferee(settings, spec, exporter(LOCKED | {"run.sh": "exit 1\n"}))
     try:
-        return referee.measure(SourceTree({"run.sh": script}).text, 7, plan)
+        return referee.measure(text, 7, plan)
     finally:
         referee.close()
 
@@ -227,3 +231,54 @@ def test_files_of_the_users_home_are_at_their_places_in_the_home_of_the_cell(tmp
     read = {"~/.cache/a b/data": tmp_path / "cache"}
     result = measure('cat "$HOME/.cache/a b/data/number"; test ! -e "./~"', read=read)
     assert (result.outcome, result.val_bpb) == ("ok", 2.5), result.reason
+
+
+def guard_of(tmp_path: Path, **fields: Any) -> CommandGuard:
+    """Return a guard that fails, by a program of the user's that is not in git."""
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden/check.py").write_text("raise SystemExit(1)\n")
+    return CommandGuard("secret", ("python3", "hidden/check.py"), 20.0, {"hidden": tmp_path / "hidden"}, **fields)
+
+
+@pytest.mark.parametrize("fields", [{"private": ("hidden",)}, {}])
+def test_a_version_cannot_replace_what_a_guard_reads(tmp_path: Path, fields: dict[str, Any]) -> None:
+    version = SourceTree({"run.sh": "echo loss: 1; test ! -e hidden\n", "hidden/check.py": ""}).text
+    guard = guard_of(tmp_path, **fields)
+    result = measure_text(version, guards=(guard,), private=fields.get("private", ()))
+    assert (result.outcome, result.passed) == ("invalid", False), result.reason
+    assert "guard secret fails" in result.reason
+
+
+def test_what_is_read_replaces_what_the_base_and_the_version_have(tmp_path: Path) -> None:
+    (tmp_path / "more").write_text("3\n")
+    version = SourceTree({"run.sh": 'echo "loss: $(cat answers.txt)"', "made/x": "4"}).text
+    read = {"./answers.txt": tmp_path / "more", "made": tmp_path}
+    result = measure_text(version, read=read)
+    assert (result.outcome, result.val_bpb) == ("ok", 3.0), result.reason
+    version = SourceTree({"run.sh": 'echo "loss: $(cat made/more)"', "made": "4"}).text
+    assert measure_text(version, made={"made": tmp_path}).val_bpb == 3.0
+
+
+def test_the_scorer_sees_no_folder_of_the_version(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("5\n")
+    version = SourceTree({"run.sh": 'echo 3 > "$2/o.txt"', "answers/secret": "1", "json/x.sh": ""}).text
+    scorer = 'test ! -e json && echo "loss: $(cat answers/secret)"'
+    score = Step(("sh", "-c", scorer, "sh", "{in}"), 20.0, {"answers": tmp_path})
+    result = measure_text(version, score=score, outputs=("o.txt",), private=("answers",))
+    assert (result.outcome, result.val_bpb) == ("ok", 5.0), result.reason
+
+
+def test_a_link_of_the_base_leads_to_nothing_that_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "answers").write_text("42\n")
+
+    def export(folder: Path) -> None:
+        exporter(LOCKED | {"run.sh": "echo loss: 1\n"})(folder)
+        (folder / "data").symlink_to(tmp_path)
+
+    step = Step(("./bench.sh",), 20.0, {"data/answers": tmp_path / "answers"})
+    spec = CommandSpec(step, "loss", private=("data/answers", "."), regex=r"^loss: (\S+)")
+    referee = CommandReferee(Settings(Budget(20.0, "s"), memory=1 << 30), spec, export)
+    result = referee.measure(SourceTree({"run.sh": "echo loss: 1\n"}).text, 1)
+    referee.close()
+    assert result.outcome == "ok", result.reason
+    assert (tmp_path / "answers").read_text() == "42\n" and not (tmp_path / "answers").is_symlink()

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
+from support.evaluators import open_referee
 from support.repositories import git
 from support.triplets import SEPARATE, YAML, make_separate, make_triplet
 
 from autoresearch import config
 from autoresearch.errors import Blocker, UsageError, UserError
 from autoresearch.setup.command import read_command
+from autoresearch.source_tree import SourceTree
 
 
 @pytest.mark.parametrize(
@@ -82,4 +84,27 @@ def test_a_pattern_that_would_need_a_name_says_so(tmp_path: Path) -> None:
     git(root, "commit", "-qm", "settings of a tool")
     (root / config.FILE).write_text(YAML.replace("src/model.py", '"*.toml"'))
     with pytest.raises(Blocker, match=r"has to name pyproject.toml itself"):
+        read_command(root, config.load(root, {}))
+
+
+def test_no_version_has_files_where_the_users_own_are_put(tmp_path: Path) -> None:
+    root = make_separate(tmp_path / "repository")
+    settings = SEPARATE.replace("predict.py]", "predict.py, 'data/*.py', 'src/*.py']\ncreate: true")
+    (root / config.FILE).write_text(settings.replace("  timeout: 60s\n", "  timeout: 60s\n  read: [./src/more.py]\n"))
+    (root / "src/more.py").touch()
+    (root / "data/own.py").touch()
+    git(root, "add", "data/own.py")
+    git(root, "commit", "-qm", "more")
+    with open_referee(root) as measured:
+        files = dict(SourceTree.parse(measured.base).files)
+        refusal = measured.limits.violation(SourceTree(files | {"src/more.py": ""}).text)
+        assert refusal == "`src/more.py` is in the way of `src/more.py`"
+        assert measured.limits.violation(SourceTree(files | {"data/new.py": ""}).text) is None
+
+
+@pytest.mark.parametrize(("old", "new"), [("[data/sealed.json]", "[src]"), ("timeout: 60s", "read: [settings.yaml]")])
+def test_what_may_change_is_neither_private_nor_read_from_elsewhere(tmp_path: Path, old: str, new: str) -> None:
+    root = make_separate(tmp_path / "repository")
+    (root / config.FILE).write_text(SEPARATE.replace(old, new))
+    with pytest.raises(UsageError, match=r"may change, and .* is `private` or in `read`"):
         read_command(root, config.load(root, {}))

@@ -105,6 +105,6 @@ def open_referee(root: Path) -> Iterator[Measured]:
     slot = Settings(budget(settings, "cpu"), memory=1 << 30)
     referee = CommandReferee(slot, spec, partial(workspace.export, head))
     try:
-        yield Measured(root, spec, referee, workspace.read(head), workspace.limits(head, rules))
+        yield Measured(root, spec, referee, workspace.read(head), workspace.limits(head, rules, spec.places))
     finally:
         referee.close()
