@@ -1,12 +1,36 @@
-"""A copy of the base: what of the user's lies in it beside the files that are in git."""
+"""The files of the base, and copies of them: what of the user's lies in it beside the files that are in git."""
 
 import os
 import shlex
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 
 HOME = "~/"
+
+
+class BaseFolder:
+    """The folder of the files of the base, which `export` writes when it is first asked for."""
+
+    def __init__(self, export: Callable[[Path], None]) -> None:
+        self._export = export
+        self._folder: Path | None = None
+        self._stack = ExitStack()
+
+    def path(self) -> Path:
+        """Return the folder, complete. Raises what `export` raises."""
+        if self._folder is None:
+            with ExitStack() as stack:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="autoresearch-")))
+                self._export(folder)
+                self._stack, self._folder = stack.pop_all(), folder
+        return self._folder
+
+    def close(self) -> None:
+        self._folder = None
+        self._stack.close()
 
 
 def places_in_copy(names: Iterable[str]) -> frozenset[str]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.files import read_untrusted
-from autoresearch.measure.base_copy import link_files, link_home, remove_from
+from autoresearch.measure.base_copy import BaseFolder, link_files, link_home, remove_from
 from autoresearch.measure.command_clock import CommandClock
 from autoresearch.measure.command_spec import CommandSpec, Step
 from autoresearch.measure.guards import CommandGuard, GuardError
@@ -59,8 +59,7 @@ class CommandReferee:
     """Measure versions by a command. `export` writes the files of the base into a folder, once."""
 
     def __init__(self, settings: Settings, spec: CommandSpec, export: Callable[[Path], None]) -> None:
-        self._settings, self._spec, self._export = settings, spec, export
-        self._base: tempfile.TemporaryDirectory[str] | None = None  # its files
+        self._settings, self._spec, self._base = settings, spec, BaseFolder(export)
 
     @property
     def settings(self) -> Settings:
@@ -88,9 +87,7 @@ class CommandReferee:
         return result
 
     def close(self) -> None:
-        if self._base is not None:
-            self._base.cleanup()
-            self._base = None
+        self._base.close()
 
     def _measure(self, folder: Path, source: str, seed: int, plan: TrialPlan, result: Result) -> None:
         """Take the steps of a trial. Raises NoNumberError, CellError, Unwanted."""
@@ -168,11 +165,8 @@ class CommandReferee:
         Where it `scores` it has all private files, and none of the version's. No version has files at the places of
         what is private, read, or made by `setup`.
         """
-        if self._base is None:
-            self._base = tempfile.TemporaryDirectory(prefix="autoresearch-")
-            self._export(Path(self._base.name))
         tree = folder / "tree"
-        shutil.copytree(self._base.name, tree, symlinks=True)
+        shutil.copytree(self._base.path(), tree, symlinks=True)
         for path, text in SourceTree.parse(source).files.items():
             if scores:
                 (tree / path).unlink(missing_ok=True)

@@ -282,3 +282,26 @@ def test_a_link_of_the_base_leads_to_nothing_that_is_removed(tmp_path: Path) -> 
     referee.close()
     assert result.outcome == "ok", result.reason
     assert (tmp_path / "answers").read_text() == "42\n" and not (tmp_path / "answers").is_symlink()
+
+
+def test_a_base_that_was_half_written_is_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    tries = []
+
+    def export(folder: Path) -> None:
+        tries.append(folder)
+        exporter(LOCKED if len(tries) > 1 else {"bench.sh": ""})(folder)
+        if len(tries) == 1:
+            raise OSError("no space left on device")
+
+    spec = CommandSpec(Step(("./bench.sh",), 20.0, {}), "loss", regex=r"^loss: (\S+)")
+    referee = CommandReferee(Settings(Budget(20.0, "s"), memory=1 << 30), spec, export)
+    with pytest.raises(OSError, match="no space"):
+        referee.measure(SourceTree({"run.sh": "echo loss: 1\n"}).text, 1)
+    assert list(tmp_path.iterdir()) == []
+    for seed in (2, 3):
+        result = referee.measure(SourceTree({"run.sh": "echo loss: 1\n"}).text, seed)
+        assert (result.outcome, result.val_bpb, len(tries)) == ("ok", 1.0, 2), result.reason
+    referee.close()
+    referee.close()
+    assert not tries[1].exists()
