@@ -3,10 +3,11 @@
 import os
 import shlex
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
+
+from autoresearch.sandbox.held_folder import held_folder
 
 HOME = "~/"
 
@@ -23,7 +24,7 @@ class BaseFolder:
         """Return the folder, complete. Raises what `export` raises."""
         if self._folder is None:
             with ExitStack() as stack:
-                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="autoresearch-")))
+                folder = stack.enter_context(held_folder())
                 self._export(folder)
                 self._stack, self._folder = stack.pop_all(), folder
         return self._folder

@@ -7,7 +7,6 @@ folder begins empty.
 
 import shlex
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from autoresearch.measure.result import Overhead, Progress, Result
 from autoresearch.measure.settings import Settings, TrialPlan, Unwanted
 from autoresearch.measure.suspension import SuspensionDetector
 from autoresearch.sandbox.cell import Cell, CellError, CellLost
+from autoresearch.sandbox.held_folder import held_folder
 from autoresearch.sandbox.launch import PATH, CellSpec
 from autoresearch.source_tree import SourceTree, find_clash
 from autoresearch.text import last_lines
@@ -71,9 +71,9 @@ class CommandReferee:
     def measure(self, source: str, seed: int, plan: TrialPlan = TrialPlan()) -> Result:
         """Measure one version. Never raises for anything that the version does."""
         started, result = time.monotonic(), Result(seed=seed)
-        with SuspensionDetector() as suspension, tempfile.TemporaryDirectory(prefix="autoresearch-") as folder:
+        with SuspensionDetector() as suspension, held_folder() as folder:
             try:
-                self._measure(Path(folder).resolve(), source, seed, plan, result)
+                self._measure(folder, source, seed, plan, result)
             except NoNumberError as error:
                 result.outcome, result.reason, result.val_bpb = error.outcome, str(error), None
             except CellError as error:

@@ -11,12 +11,12 @@ A cell may be hostile, and still run: no link is followed, and only regular file
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from autoresearch.sandbox import cleanup
+from autoresearch.sandbox.held_folder import held_folder
 
 FOLDERS = {"TORCHINDUCTOR_CACHE_DIR": "inductor", "TRITON_CACHE_DIR": "triton", "CUDA_CACHE_PATH": "cuda"}
 MAX_BYTES = 4 << 30
@@ -70,18 +70,12 @@ def temporary_store() -> Iterator[Path | None]:
 
     If this program is killed, the folder is removed with that of a later cell.
     """
-    try:
-        folder = tempfile.mkdtemp(prefix=cleanup.CELL_PREFIX)
-        hold = cleanup.hold(folder)
-    except OSError:
-        yield None
-        return
-    try:
-        yield Path(folder, "caches")
-    finally:
-        with suppress(OSError):
-            cleanup.wipe(folder)
-        os.close(hold)
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(held_folder())
+        except OSError:
+            folder = None
+        yield folder and folder / "caches"
 
 
 def _copy_all(tmp: Path, target: Path) -> int:

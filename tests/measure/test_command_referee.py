@@ -13,6 +13,7 @@ from autoresearch.measure.command_spec import CommandSpec, NoNumberError, Step
 from autoresearch.measure.guards import CommandGuard, Limit, NumberGuard
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings, TrialPlan
+from autoresearch.sandbox.cleanup import LEFTOVER
 from autoresearch.source_tree import SourceTree
 
 LOCKED = {"bench.sh": "#!/bin/sh\n. ./run.sh\n", "answers.txt": "42\n"}
@@ -305,3 +306,14 @@ def test_a_base_that_was_half_written_is_written_again(tmp_path: Path, monkeypat
     referee.close()
     referee.close()
     assert not tries[1].exists()
+
+
+def test_what_stays_of_a_killed_program_can_be_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    spec = CommandSpec(Step(("./bench.sh",), 20.0, {}), "loss", regex=r"^loss: (\S+)")
+    referee = CommandReferee(Settings(Budget(20.0, "s"), memory=1 << 30), spec, exporter(LOCKED))
+    seen = set[str]()
+    plan = TrialPlan(watch=lambda progress: seen.update(path.name for path in tmp_path.iterdir()))
+    assert referee.measure(SourceTree({"run.sh": "sleep 0.2; echo loss: 1\n"}).text, 1, plan).outcome == "ok"
+    assert len(seen) == 3 and all(LEFTOVER.fullmatch(name) for name in seen)
+    referee.close()

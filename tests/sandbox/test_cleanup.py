@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from support.cells import NO_NAMESPACES, ROOT, carrying, run, spec, wait
 
+from autoresearch.errors import require
 from autoresearch.sandbox.cell import Cell, CellLost
 from autoresearch.sandbox.cleanup import CELL_PREFIX, ENDED_PREFIX, hold, remove_leftovers
 from autoresearch.sandbox.supervisor import DISK_IS_FULL
@@ -202,3 +203,26 @@ def test_the_next_cell_waits_until_there_is_room(small_disk: None, monkeypatch: 
     with Cell.start(spec("import pathlib\nfor k in range(9999): pathlib.Path(str(k)).touch()")) as cell:
         assert wait(lambda: not cell.is_running())  # at once: no file is left for the next one
     assert run("print('it runs')") == (0, "it runs\n")
+
+
+HOLDER = """
+import time
+from autoresearch.sandbox.held_folder import held_folder
+with held_folder() as folder:
+    (folder / "tree").mkdir()
+    (folder / "tree/link").symlink_to("/etc")
+    print(folder, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_held_folder_is_removed_once_its_program_is_killed(tmp_path: Path) -> None:
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-c", HOLDER]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as program:
+        folder = Path(require(program.stdout).readline().strip())
+        remove_leftovers(str(tmp_path), min_age_s=0)
+        assert (folder / "tree").exists()
+        program.kill()
+    remove_leftovers(str(tmp_path), min_age_s=0)
+    assert not folder.exists()
