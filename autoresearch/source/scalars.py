@@ -1,10 +1,12 @@
 """Numbers of a version that a numeric search may change: constants of programs, scalars of YAML, JSON and TOML."""
 
+import math
 import re
 import tomllib
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from itertools import accumulate
+from itertools import accumulate, islice
 
 import yaml
 
@@ -13,6 +15,8 @@ from autoresearch.source.lines import split_lines
 from autoresearch.source_tree import SourceTree
 
 MAX_DATA_CHARS = 100_000  # of a file that is parsed: YAML is slow
+MAX_PLACES = 5000  # of numbers in a file; more are a table, which nobody tunes
+MAX_NAME_CHARS = 200
 _NUMBER = re.compile(r"[-+]?(?:0|[1-9]\d*)(?:\.\d*)?(?:[eE][-+]?\d{1,3})?")
 _EXPONENT = re.compile(r"(-?\d+)(\.\d+)?e(-?)(\d+)")
 _TOML_SECTION = re.compile(r"\s*\[([^\[\]]+)\]\s*(?:#.*)?\s*")
@@ -29,8 +33,7 @@ def scalars(text: str) -> list[Constant]:
     tree = SourceTree.parse(text)
     if not tree.framed:
         return constants(text)
-    found = ((path, each) for path, text in sorted(tree.files.items()) for each in _scalars_of(path, text))
-    return [replace(each, name=f"{path}:{each.name}") for path, each in found]
+    return [replace(each, name=f"{path}:{each.name}") for path, each in _scalars_by_path(tree)]
 
 
 def with_scalars(text: str, values: Mapping[str, Number]) -> str:
@@ -38,9 +41,14 @@ def with_scalars(text: str, values: Mapping[str, Number]) -> str:
     tree = SourceTree.parse(text)
     if not tree.framed:
         return with_constants(text, values)
-    files = dict(tree.files)
-    for path in {name.rpartition(":")[0] for name in values}:
-        own = {name.rpartition(":")[2]: value for name, value in values.items() if name.rpartition(":")[0] == path}
+    files, changes = dict(tree.files), defaultdict[str, dict[str, Number]](dict)
+    places = {f"{path}:{each.name}": (path, each.name) for path, each in _scalars_by_path(tree)}
+    if missing := sorted(values.keys() - places.keys()):
+        raise KeyError(f"no number called {', '.join(missing)}")
+    for name, value in values.items():
+        path, own_name = places[name]
+        changes[path][own_name] = value
+    for path, own in changes.items():
         files[path] = with_constants(files[path], own) if path.endswith(".py") else _with_data(path, files[path], own)
     return SourceTree(files).text
 
@@ -50,6 +58,12 @@ def without_scalars(path: str, text: str) -> str:
     for _, start, end in sorted(_places(path, text), key=lambda place: -place[1]):
         text = f"{text[:start]}\0{text[end:]}"
     return text
+
+
+def _scalars_by_path(tree: SourceTree) -> Iterator[tuple[str, Constant]]:
+    for path, text in sorted(tree.files.items()):
+        for each in _scalars_of(path, text):
+            yield path, each
 
 
 def _scalars_of(path: str, text: str) -> list[Constant]:
@@ -83,31 +97,40 @@ def _spell_exponent(match: re.Match[str]) -> str:
 
 
 def _places(path: str, text: str) -> list[Place]:
-    """Return the places of the numbers of a file of data whose names are unique; none if it cannot be read."""
+    """Return the places of the finite numbers of a file of data whose names are unique; none if it cannot be read."""
     kind = path.rpartition(".")[2]
     if len(text) > MAX_DATA_CHARS or kind not in ("yaml", "yml", "json", "toml"):
         return []
     try:
-        found = list(_toml_places(text) if kind == "toml" else _yaml_places(yaml.compose(text, yaml.SafeLoader), text))
+        found = list(islice(_toml_places(text) if kind == "toml" else _places_in_yaml(text), MAX_PLACES + 1))
     except (yaml.YAMLError, tomllib.TOMLDecodeError, RecursionError, ValueError):
         return []
-    names = [name for name, _, _ in found]
-    return [place for place in dict.fromkeys(found) if names.count(place[0]) == 1]
+    if len(found) > MAX_PLACES:
+        return []
+    names = Counter(name for name, _, _ in found)
+    return [place for place in found if names[place[0]] == 1 and math.isfinite(float(text[place[1] : place[2]]))]
 
 
-def _yaml_places(node: yaml.Node | None, text: str, prefix: str = "") -> Iterator[Place]:
-    """Yield the plain numbers below a node of YAML, of which JSON is a part."""
+def _places_in_yaml(text: str) -> Iterator[Place]:
+    return _yaml_places(yaml.compose(text, yaml.SafeLoader), text, set())
+
+
+def _yaml_places(node: yaml.Node | None, text: str, seen: set[int], prefix: str = "") -> Iterator[Place]:
+    """Yield the plain numbers below a node of YAML, of which JSON is a part; of an anchor at its own place only."""
+    if id(node) in seen or len(prefix) > MAX_NAME_CHARS:
+        return
+    seen.add(id(node))
     if isinstance(node, yaml.ScalarNode):
         start, end = node.start_mark.index, node.end_mark.index
         if node.style is None and _NUMBER.fullmatch(text[start:end]):
             yield prefix, start, end
     elif isinstance(node, yaml.SequenceNode):
         for k, each in enumerate(node.value):
-            yield from _yaml_places(each, text, f"{prefix}.{k}".lstrip("."))
+            yield from _yaml_places(each, text, seen, f"{prefix}.{k}".lstrip("."))
     elif isinstance(node, yaml.MappingNode):
         for key, each in node.value:
             if isinstance(key, yaml.ScalarNode):
-                yield from _yaml_places(each, text, f"{prefix}.{key.value}".lstrip("."))
+                yield from _yaml_places(each, text, seen, f"{prefix}.{key.value}".lstrip("."))
 
 
 def _toml_places(text: str) -> Iterator[Place]:
@@ -117,6 +140,8 @@ def _toml_places(text: str) -> Iterator[Place]:
     for line, start in zip(lines, accumulate(map(len, lines), initial=0), strict=False):
         if head := _TOML_SECTION.fullmatch(line):
             section = head[1].strip()
+        elif len(section) > MAX_NAME_CHARS:
+            continue
         elif (match := _TOML_LINE.fullmatch(line)) and _look_up(values, section, match[1]) == float(match[2]):
             yield f"{section}.{match[1]}".lstrip("."), start + match.start(2), start + match.end(2)
 
