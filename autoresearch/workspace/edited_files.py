@@ -7,7 +7,7 @@ from typing import Protocol
 
 from autoresearch.errors import Blocker, UserError
 from autoresearch.source_tree import EditRules, SourceTree
-from autoresearch.workspace.git import GitCommands, blob_hash, no_file
+from autoresearch.workspace.git import GitCommands, blob_hash, encode, no_file
 
 NEW_MODE, LINK, SUBMODULE = "100644", "120000", "160000"
 
@@ -128,13 +128,13 @@ class SeveralFiles:
         return blob_hash(self.read(commit), next(iter(self.entries(commit).values())).sha)
 
     def blob_on_disk(self, top: Path) -> str | None:
-        found = self.git.output("ls-files", "-z", "--cached", "--others", "--", *self.specs).decode().split("\0")
-        paths = {path for path in found if path and (top / path).is_file()}
+        found = self.git.output("ls-files", "-z", "--cached", "--others", "--", *self.specs)
+        paths = {path for path in found.decode(errors="surrogateescape").split("\0") if path and (top / path).is_file()}
         try:
             files = {path: (top / path).read_bytes().decode() for path in paths}
         except UnicodeDecodeError:
             return None
-        return _hash_content(SourceTree(files).text.encode(), self.git)
+        return _hash_content(encode(SourceTree(files).text), self.git)
 
     def split(self, text: str) -> Mapping[str, str]:
         tree = SourceTree.parse(text)
@@ -160,7 +160,7 @@ class SeveralFiles:
 
 def all_entries(git: GitCommands, commit: str) -> dict[str, Entry]:
     """Return everything in the tree of a commit that is no folder, by path."""
-    return _parse_entries(git.output("ls-tree", "-r", "--full-tree", "-z", commit).decode(errors="surrogateescape"))
+    return _parse_entries(git.line("ls-tree", "-r", "--full-tree", "-z", commit))
 
 
 def write_entries(git: GitCommands, entries: Mapping[str, Entry], folder: Path) -> None:

@@ -81,8 +81,8 @@ class GitCommands:
         return self.run(verb, *args, stdin=stdin, index=index)[1]
 
     def line(self, verb: str, *args: str, stdin: bytes = b"", index: Path | None = None) -> str:
-        """Return the output of `git verb args` as text, without the newline at its end."""
-        return self.output(verb, *args, stdin=stdin, index=index).decode().removesuffix("\n")
+        """Return the output of `git verb args` as text, without the newline at its end; a path may be no UTF-8."""
+        return self.output(verb, *args, stdin=stdin, index=index).decode(errors="surrogateescape").removesuffix("\n")
 
     def read_blobs(self, hashes: Sequence[str]) -> list[bytes]:
         """Return the contents of blobs that exist."""
@@ -222,7 +222,9 @@ def _plain_top(folder: Path) -> Path | None:
 def _environment(top: Path, folder: Path) -> dict[str, str]:
     """Return all variables that could redirect git, set for this repository."""
     link = folder / "commondir"  # exists in a linked worktree
-    common = (folder / link.read_text().strip()).resolve() if link.exists() else folder
+    common = (
+        (folder / link.read_bytes().decode(errors="surrogateescape").strip()).resolve() if link.exists() else folder
+    )
     return IDENTITY | {
         "GIT_DIR": str(folder),
         "GIT_COMMON_DIR": str(common),

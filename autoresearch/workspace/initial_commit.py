@@ -31,7 +31,7 @@ class InitialCommit:
 
     def namesakes(self, name: str) -> list[str]:
         """Return the files of the same name in other folders that git has."""
-        found = self._git.output("ls-files", "-z", "--", f":(top,glob)**/{Path(name).name}").decode().split("\0")
+        found = self._git.line("ls-files", "-z", "--", f":(top,glob)**/{Path(name).name}").split("\0")
         return [each for each in found if each not in ("", name)]
 
     def commit(self, names: Sequence[str], message: str) -> str:

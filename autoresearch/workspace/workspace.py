@@ -82,7 +82,7 @@ class Workspace:
     def checked_out_branch(self) -> str | None:
         """Return the branch that HEAD is on; None if HEAD is detached."""
         status, out = self._git.run("symbolic-ref", "--quiet", "--short", "HEAD", accept=range(2))
-        return out.decode().strip() if status == 0 else None
+        return out.decode(errors="replace").strip() if status == 0 else None
 
     # --- versions
 

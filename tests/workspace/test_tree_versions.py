@@ -8,6 +8,7 @@ from support.repositories import git
 
 from autoresearch.errors import Blocker, UserError
 from autoresearch.source_tree import EditRules, SourceTree
+from autoresearch.workspace.initial_commit import InitialCommit
 from autoresearch.workspace.workspace import Workspace
 
 RULES = EditRules(("src/**/*.py", "run.sh", "prompts/*.md"), create=True)
@@ -122,3 +123,36 @@ def test_the_users_files_are_replaced_only_where_nothing_is_lost(root: Path) -> 
     assert workspace.user_files.have_taken_over(sha) and os.access(root / "run.sh", os.X_OK)
     workspace.user_files.replace(workspace.read(base), {workspace.blob(sha)})  # that of a version, nothing is lost
     assert (root / "src/deep/a.py").read_text() == "A = 1\n"
+
+
+LATIN = os.fsdecode(b"caf\xe9")  # no UTF-8
+
+
+def test_names_that_are_no_utf8_are_in_nobodys_way(root: Path, tmp_path: Path) -> None:
+    (root / f"sub{LATIN}").mkdir()
+    (root / f"sub{LATIN}/train.py").write_text("x\n")
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "names")
+    workspace = Workspace(root, rules=RULES)
+    base = workspace.start("t", workspace.head())
+    git(root, "worktree", "add", "-q", "-b", "side", str(tmp_path / LATIN))
+    assert workspace.other_worktrees() == [tmp_path / LATIN]
+    text = SourceTree(FILES | {"run.sh": "exit 1\n"}).text
+    sha = workspace.commit("t", 1, text, base, "a change")
+    assert workspace.keep("t", 1, sha, "kept") == workspace.best("t") == workspace.branch("t")
+    assert InitialCommit(root).namesakes("train.py") == [f"sub{LATIN}/train.py"]
+    workspace.export(base, tmp_path / "out")
+    assert (tmp_path / "out" / f"sub{LATIN}/train.py").read_text() == "x\n"
+    assert Workspace(tmp_path / LATIN, rules=RULES).best("t") == workspace.best("t")
+    with pytest.raises(Blocker, match="is not committed, but"):
+        Workspace(root)
+
+
+def test_a_file_of_the_users_whose_name_is_no_utf8_is_no_part_of_a_version(root: Path) -> None:
+    workspace = Workspace(root, rules=RULES)
+    base = workspace.start("t", workspace.head())
+    (root / f"src/{LATIN}.py").write_text("mine\n")
+    assert workspace.user_files.have_taken_over(base)
+    (root / "run.sh").write_text("mine\n")
+    with pytest.raises(UserError, match=r"run\.sh has changes"):
+        workspace.user_files.replace(SourceTree(FILES).text, {workspace.blob(base)})
