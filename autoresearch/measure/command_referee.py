@@ -91,14 +91,24 @@ class CommandReferee:
 
     def _measure(self, folder: Path, source: str, seed: int, plan: TrialPlan, result: Result) -> None:
         """Take the steps of a trial. Raises NoNumberError, CellError, Unwanted."""
-        spec, began = self._spec, time.monotonic()
-        with self._step(spec.run, self._lay_out(folder / "run", source), seed, plan, result) as cell:
+        began = time.monotonic()
+        try:
+            with self._step(self._spec.run, self._lay_out(folder / "run", source), seed, plan, result) as cell:
+                outputs = {name: _read_output(cell, name) for name in self._spec.outputs}
+        finally:
             result.train_seconds = time.monotonic() - began
-            outputs = {name: _read_output(cell, name) for name in spec.outputs}
-        scoring = _Scoring(source, seed, outputs, plan, result, cell.seconds)
+        try:
+            self._evaluate(folder, _Scoring(source, seed, outputs, plan, result, cell.seconds))
+        finally:
+            result.score_seconds = time.monotonic() - began - result.train_seconds
+        result.outcome = "ok"
+
+    def _evaluate(self, folder: Path, scoring: _Scoring) -> None:
+        """Find the numbers of a version that has run, and check its guards. Raises as `_measure`."""
+        spec, plan, result = self._spec, scoring.plan, scoring.result
         if spec.score is None:
             found = spec.source_file
-            reading = spec.read(result.log, outputs[found] if found else None, cell.seconds)
+            reading = spec.read(result.log, scoring.outputs[found] if found else None, scoring.run_seconds)
             self._read_guards(result.log, scoring)
         else:
             reading = self._score("score", spec.score, folder, scoring)
@@ -108,7 +118,6 @@ class CommandReferee:
             self._run_guards(folder, scoring)
         if spec.holdout is not None and plan.wants_holdout(result.val_bpb):
             result.holdout_bpb = self._score("holdout", spec.holdout, folder, scoring).value
-        result.outcome, result.score_seconds = "ok", time.monotonic() - began - result.train_seconds
 
     def _score(self, name: str, step: Step, top: Path, scoring: _Scoring) -> MeasuredNumber:
         """Return the number that `score` or `holdout` finds in the outputs. Raises NoNumberError.

@@ -167,6 +167,15 @@ def train(
 
 
 def _set_up(receiver: _Receiver, harness: Harness, plan: TrialPlan, lent: Path | None) -> Clock:
+    """Start the clock of a version that is ready. Raises _TrainingFailed, Unwanted, wire.Closed."""
+    started = time.monotonic()
+    try:
+        return _wait_until_ready(receiver, harness, plan, lent)
+    finally:
+        receiver.result.setup_seconds = receiver.result.setup_seconds or time.monotonic() - started
+
+
+def _wait_until_ready(receiver: _Receiver, harness: Harness, plan: TrialPlan, lent: Path | None) -> Clock:
     """Wait until the version says that it is ready; copy its caches; hand over the data; start the clock."""
     started = time.monotonic()
     settings = harness.settings

@@ -317,3 +317,11 @@ def test_what_stays_of_a_killed_program_can_be_found(tmp_path: Path, monkeypatch
     assert referee.measure(SourceTree({"run.sh": "sleep 0.2; echo loss: 1\n"}).text, 1, plan).outcome == "ok"
     assert len(seen) == 3 and all(LEFTOVER.fullmatch(name) for name in seen)
     referee.close()
+
+
+def test_a_trial_that_fails_has_taken_its_time() -> None:
+    failed = measure("sleep 0.5; exit 1")
+    assert failed.outcome == "crash" and 0.5 <= failed.train_seconds <= failed.total_seconds
+    scorer = scored('echo 3 > "$2/o.txt"', "sleep 0.5; exit 1")
+    assert scorer.outcome == "crash" and scorer.score_seconds >= 0.5
+    assert scorer.train_seconds + scorer.score_seconds <= scorer.total_seconds

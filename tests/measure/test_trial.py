@@ -181,3 +181,10 @@ def test_a_crash_over_private_text_is_class_and_line_only(
     assert text.splitlines()[17].strip() == raised
     result = CellReferee(replace(quick, private=True), bytes_data).measure(text, 1)
     assert (result.outcome, result.reason) == ("crash", reason)
+
+
+def test_a_setup_that_fails_has_taken_its_time(bigram: str, quick: Settings, bytes_data: Dataset) -> None:
+    slow = bigram.replace("    trial.start()", "    import time; time.sleep(0.5); raise ValueError")
+    result = CellReferee(quick, bytes_data).measure(slow, 1)
+    assert result.outcome == "crash" and 0.5 <= result.setup_seconds <= result.total_seconds
+    assert result.train_seconds == 0
