@@ -8,7 +8,8 @@ from pathlib import Path
 
 from autoresearch import config as configuration
 from autoresearch.config import Config, ScoreCommand
-from autoresearch.errors import UsageError, UserError, require
+from autoresearch.errors import Blocker, UsageError, UserError, require
+from autoresearch.measure.base_copy import places_in_copy
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.command_spec import CommandSpec, Step
 from autoresearch.measure.guards import CommandGuard
@@ -25,7 +26,8 @@ def read_command(root: Path, config: Config) -> CommandSpec:
     locked = workspace.locked(workspace.head())
     source = metric.source
     private = tuple(dict.fromkeys(name for each in _private_readers(config) for name in each.private))
-    inside = [name for name in private if _is_tracked(name, locked)]
+    in_lfs = workspace.lfs_files()
+    inside = [name for name in private if _is_tracked(name, locked) and not _is_tracked(name, in_lfs)]
     read = {name: root / configuration.expand_user(name) for name in run.read}
     secret = {name: root / name for name in private if name not in inside}
     if told := [name for name in private if any(_is_inside(root / name, path) for path in read.values())]:
@@ -63,6 +65,16 @@ def read_command(root: Path, config: Config) -> CommandSpec:
         if (place := find_clash(path, spec.places)) is not None:
             raise UsageError(f"{path} may change, and {place} is `private` or in `read`: leave it out of one of them")
     return spec
+
+
+def require_contents(root: Path, config: Config, spec: CommandSpec) -> None:
+    """Raise Blocker for a file in git LFS that no step reads from the working tree: trials would get its pointer."""
+    steps = [step for step in (spec.run, spec.score, spec.holdout, *spec.command_guards) if step is not None]
+    read = places_in_copy(name for step in steps for name in step.read)
+    for path in Workspace.of(root, config).lfs_files():
+        if find_clash(path, read) is None:
+            words = f"{path} is in git LFS, so trials would get its pointer"
+            raise Blocker(f"{words}: name it, or its folder, under `read` of `run` in {configuration.FILE}")
 
 
 def command_budget(config: Config) -> Budget | None:

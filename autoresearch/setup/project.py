@@ -21,7 +21,7 @@ from autoresearch.sandbox import selftest
 from autoresearch.sandbox.cell import CellError
 from autoresearch.sandbox.launch import CellSpec
 from autoresearch.setup import bytecode, card, slots
-from autoresearch.setup.command import command_budget, read_command
+from autoresearch.setup.command import command_budget, read_command, require_contents
 from autoresearch.setup.environment import prepare_environment
 from autoresearch.setup.script_base import BELIEF, is_script_base
 from autoresearch.setup.slots import Slot
@@ -105,7 +105,9 @@ def open_project(
     first = settings(config, chosen[0])  # refuses a wrong budget before minutes are spent on data
     if config.run is not None:
         prepare_environment(root, config)
-        return Project(root, config, chosen, read_command(root, config), first)
+        command = read_command(root, config)
+        require_contents(root, config, command)
+        return Project(root, config, chosen, command, first)
     data = find_dataset(configuration.cache_folder(), pinned) if pinned else None
     if data is None:
         require_source(config, first.device)

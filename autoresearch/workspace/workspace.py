@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 RESERVED = ("backups", "ledger.db")  # names in runs/ that are no session
 _BASE_MESSAGE = re.compile(rf"Base of ({TAG.pattern})\n")
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"  # begins what git has of a file in LFS
 _REPAIR = "`autoresearch doctor --ledger` says how to put it back"
 
 
@@ -301,6 +302,14 @@ class Workspace:
         entries = all_entries(self._git, sha).items()
         return {path: f"{entry.mode} {entry.sha}" for path, entry in entries if path not in edited}
 
+    def lfs_files(self) -> list[str]:
+        """Return the files of the last commit of which git has pointers only, and the working tree the contents."""
+        paths = "".join(f"{path}\0" for path in all_entries(self._git, "HEAD"))
+        found = self._git.line("check-attr", "-z", "--stdin", "filter", stdin=paths.encode(errors="surrogateescape"))
+        fields = found.split("\0")
+        filtered = [path for path, value in zip(fields[::3], fields[2::3], strict=False) if value == "lfs"]
+        return [path for path in filtered if _has_content(self._git.top / path)]
+
     def set_branch(self, name: str, sha: str, force: bool = False) -> None:
         """Create or replace a branch of the user's at commit `sha`.
 
@@ -352,6 +361,14 @@ def base_message(tag: str) -> str:
 
 def is_base_message(message: str) -> bool:
     return _BASE_MESSAGE.fullmatch(message) is not None
+
+
+def _has_content(path: Path) -> bool:
+    """Return whether a file of git LFS is there, and is no pointer."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_LFS_POINTER)) != _LFS_POINTER
 
 
 def _clean_message(message: str) -> str:

@@ -10,6 +10,7 @@ from support.triplets import SEPARATE, YAML, make_separate, make_triplet
 from autoresearch import config
 from autoresearch.errors import Blocker, UsageError, UserError
 from autoresearch.setup.command import read_command
+from autoresearch.setup.project import open_project
 from autoresearch.source_tree import SourceTree
 
 
@@ -108,3 +109,43 @@ def test_what_may_change_is_neither_private_nor_read_from_elsewhere(tmp_path: Pa
     (root / config.FILE).write_text(SEPARATE.replace(old, new))
     with pytest.raises(UsageError, match=r"may change, and .* is `private` or in `read`"):
         read_command(root, config.load(root, {}))
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n"
+
+
+def make_large_files(tmp_path: Path) -> Path:
+    """Return a repository with two files in git LFS, of which the working tree has the contents."""
+    root = make_separate(tmp_path / "repository")
+    names = ["models/a.bin", "labels.json"]
+    (root / ".gitattributes").write_text("*.bin filter=lfs\nlabels.json filter=lfs\n")
+    contents = {name: (root / name).read_text() if (root / name).exists() else "weights" for name in names}
+    for name in names:
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(POINTER)
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "large files")
+    for name, content in contents.items():
+        (root / name).write_text(content)
+    return root
+
+
+def test_a_file_in_git_lfs_has_to_be_read_from_the_working_tree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path / "cache"))
+    root = make_large_files(tmp_path)
+    with pytest.raises(Blocker, match=r"models/a\.bin is in git LFS, .* under `read` of `run`"):
+        open_project({"device": "cpu"}, root)
+    run = "command: python predict.py {seed} {out}"
+    loads = "assert open('models/a.bin').read() == 'weights'\n"
+    (root / "predict.py").write_text(loads + (root / "predict.py").read_text())
+    git(root, "commit", "-qm", "loads", "predict.py")
+    (root / config.FILE).write_text(SEPARATE.replace(run, f"{run}\n  read: [models]"))
+    assert open_project({"device": "cpu"}, root).command is not None
+    with open_referee(root) as measured:
+        result = measured.referee.measure(measured.base, 1)
+    assert (result.outcome, result.reason) == ("ok", "")  # `score` has the private labels, which are in LFS too
+    (root / config.FILE).write_text(SEPARATE)
+    (root / "models/a.bin").write_text(POINTER)  # not fetched: what the command gets outside of a trial, too
+    assert open_project({"device": "cpu"}, root).command is not None
