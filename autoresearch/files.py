@@ -20,6 +20,10 @@ JsonObject = dict[str, Any]
 T = TypeVar("T")
 
 
+class MissingFileError(ValueError):
+    """There is no such file."""
+
+
 def write_atomically(path: Path, pieces: Iterable[str]) -> Path:
     """Write a file as a whole or not at all. Raises UserError if that fails."""
     target = resolve_links(path)
@@ -104,7 +108,7 @@ def read_untrusted(root: Path, name: str, max_bytes: int) -> bytes:
             raise ValueError(f"{name} has {status.st_size} bytes: at most {max_bytes} are read")
         return os.pread(opened[-1], max_bytes, 0)
     except FileNotFoundError:
-        raise ValueError(f"{name} is gone") from None
+        raise MissingFileError(f"{name} is gone") from None
     except OSError:
         raise ValueError(f"{name} is no plain file any more") from None
     finally:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoresearch.files import read_untrusted
+from autoresearch.files import MissingFileError, read_untrusted
 from autoresearch.measure.base_copy import BaseFolder, link_files, link_home, remove_from
 from autoresearch.measure.command_clock import CommandClock
 from autoresearch.measure.command_spec import CommandSpec, Step
@@ -181,7 +181,9 @@ class CommandReferee:
                 (tree / path).unlink(missing_ok=True)
             elif find_clash(path, self._spec.places) is None:
                 (tree / path).parent.mkdir(parents=True, exist_ok=True)
-                (tree / path).write_bytes(text.encode())  # a file of the base keeps its mode
+                (tree / path).write_bytes(
+                    text.encode(errors="replace")
+                )  # as git has it; a file of the base keeps its mode
         for name in () if scores else {*self._spec.private} - {*private}:
             remove_from(tree, name)
         return tree
@@ -261,6 +263,8 @@ def _read_output(cell: Cell, name: str) -> bytes:
     """Return an output of a command that ended well. Raises NoNumberError."""
     try:
         return read_untrusted(cell.tmp, f"{OUT}/{name}", MAX_OUTPUT_BYTES)
+    except MissingFileError:
+        raise NoNumberError("nothing_saved", f"the command did not write {{out}}/{name}") from None
     except ValueError as error:
         raise NoNumberError("nothing_saved", str(error).removeprefix(f"{OUT}/")) from None
 

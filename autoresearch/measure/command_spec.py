@@ -187,7 +187,7 @@ class CommandSpec:
     def _find_line(self, printed: str) -> str:
         pattern = re.compile(self.regex or "")
         lines = (line for line in printed.splitlines() if len(line) <= MAX_LINE_CHARS)
-        found = [match[1] for line in lines if (match := pattern.search(line))]
+        found = [match[1] for line in lines if (match := pattern.search(line)) and match[1] is not None]
         if len(found) != 1:
             raise NoNumberError("invalid", f"{self.name} was printed {len(found)} times; it has to be once")
         return str(found[0])

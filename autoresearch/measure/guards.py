@@ -78,7 +78,7 @@ class NumberGuard:
     def _find(self, line: str | bytes) -> float | None:
         match = re.search(self.regex or "", str(line))
         try:
-            return float(match[1]) if match else None
+            return float(match[1]) if match and match[1] is not None else None  # the group may be optional
         except ValueError:
             return math.nan
 

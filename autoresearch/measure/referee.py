@@ -71,10 +71,7 @@ class CellReferee(Harness):
             try:
                 checkpoint = train(source, seed, self, result, plan, caches)
                 if checkpoint is not None:
-                    plan.keep_checkpoint(checkpoint)
-                    plan.watch(Progress("score"))
-                    with self.while_scoring():
-                        self._score(source, checkpoint, plan, result, caches)
+                    self._take(source, checkpoint, plan, result, caches)
             except CellError as error:
                 is_to_blame = isinstance(error, CellLost) and self.can_run_cells()
                 result.outcome, result.reason = "crash" if is_to_blame else "infra", str(error)
@@ -88,6 +85,16 @@ class CellReferee(Harness):
     def close(self) -> None:
         self.cells.close()
 
+    def _take(self, source: str, checkpoint: int, plan: TrialPlan, result: Result, caches: Path | None) -> None:
+        """Score a checkpoint, and close it. Raises CellError, Unwanted."""
+        try:
+            plan.keep_checkpoint(checkpoint)
+            plan.watch(Progress("score"))
+            with self.while_scoring():
+                self._score(source, checkpoint, plan, result, caches)
+        finally:
+            os.close(checkpoint)
+
     def _score(self, source: str, checkpoint: int, plan: TrialPlan, result: Result, caches: Path | None) -> None:
         started = time.monotonic()
         evaluator = Evaluator(source, checkpoint, self, plan, caches)
@@ -99,7 +106,6 @@ class CellReferee(Harness):
         except EvaluationError as error:
             result.outcome, result.val_bpb, result.reason = error.outcome, None, str(error)
         finally:
-            os.close(checkpoint)
             result.score_seconds = time.monotonic() - started
             result.spent |= {"load": evaluator.load, "answer": evaluator.answer}
             result.weaknesses += [weakness for weakness in evaluator.weaknesses if weakness not in result.weaknesses]

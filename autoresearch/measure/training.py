@@ -14,7 +14,7 @@ from autoresearch.measure.core_meter import core_meter
 from autoresearch.measure.loss_curve import CurveRecorder
 from autoresearch.measure.reported_errors import error_class, error_line
 from autoresearch.measure.result import Progress, Result
-from autoresearch.measure.settings import MAX_CHECKPOINT_BYTES, Settings, TrialPlan, Unwanted
+from autoresearch.measure.settings import MAX_CHECKPOINT_BYTES, Settings, TrialPlan
 from autoresearch.measure.watchdog import Watchdog
 from autoresearch.sandbox.cell import Cell
 from autoresearch.sandbox.compile_cache import NOTHING
@@ -154,7 +154,7 @@ def train(
         result.outcome, result.reason = _explain_no_checkpoint(clock, receiver)
     except _TrainingFailed as failure:
         result.outcome, result.reason = failure.args
-    except Unwanted:
+    except BaseException:  # Unwanted, CellError, or a fault of ours
         if receiver is not None:
             receiver.drop()
         raise
@@ -307,6 +307,11 @@ def _explain_no_checkpoint(clock: Clock, receiver: _Receiver) -> tuple[str, str]
         return "timeout", f"nothing saved in {clock.budget.wall_limit_s:.0f} s of wall-clock time"
     if not clock.is_over():
         return "nothing_saved", "trial.save() was not called before train() returned"
+    if not receiver.result.curve and clock.charged:
+        spent, left = receiver.result.spent["setup"], max(0.0, clock.budget.amount - clock.charged)
+        unit = "CPU-seconds" if clock.budget.unit == "cpu" else clock.budget.unit
+        words = f"setup used {spent:.3g} {unit}, of which {spent - clock.charged:.3g} were free"
+        return "nothing_saved", f"{words}: {left:.3g} of the budget were left, in which no step was logged"
     if not receiver.result.curve:
         return "nothing_saved", "no step was logged and trial.save() was not called before the bell"
     return "nothing_saved", "trial.save() was not called before the bell: train while trial.progress < 1, then save"

@@ -138,7 +138,7 @@ def test_a_guard_runs_where_the_score_has_not_lost(tmp_path: Path) -> None:
 def test_a_process_that_outlives_the_command_counts_for_nothing() -> None:
     script = '(sleep 1; echo "{}" > "$2/r.json") & echo done'
     result = measure(script, regex=None, json_path="$.loss", outputs=("r.json",), file="r.json")
-    assert (result.outcome, result.reason) == ("nothing_saved", "r.json is gone")
+    assert (result.outcome, result.reason) == ("nothing_saved", "the command did not write {out}/r.json")
 
 
 def scored(script: str, scorer: str, plan: TrialPlan = TrialPlan(), **fields: Any) -> Result:
@@ -325,3 +325,14 @@ def test_a_trial_that_fails_has_taken_its_time() -> None:
     scorer = scored('echo 3 > "$2/o.txt"', "sleep 0.5; exit 1")
     assert scorer.outcome == "crash" and scorer.score_seconds >= 0.5
     assert scorer.train_seconds + scorer.score_seconds <= scorer.total_seconds
+
+
+def test_a_group_that_does_not_match_is_no_number() -> None:
+    guard = NumberGuard("late", Limit(1.0, is_upper=True), regex=r"^late( \S+)?")
+    result = measure("echo late; echo late 3; echo loss: 1; echo loss:", guards=(guard,), regex=r"^loss:( \S+)?$")
+    assert (result.outcome, result.val_bpb, result.guards) == ("ok", 1.0, {"late": 3.0}), result.reason
+
+
+def test_a_character_that_utf8_cannot_hold_is_measured_as_git_has_it() -> None:
+    result = measure("echo loss: 1 # \ud800")
+    assert (result.outcome, result.val_bpb) == ("ok", 1.0), result.reason

@@ -1,14 +1,16 @@
 """Trials end to end, in real cells, with a numpy train.py."""
 
 import math
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.referee import CellReferee
-from autoresearch.measure.result import Progress
+from autoresearch.measure.result import Overhead, Progress
 from autoresearch.measure.settings import Settings, TrialPlan
 
 
@@ -188,3 +190,35 @@ def test_a_setup_that_fails_has_taken_its_time(bigram: str, quick: Settings, byt
     result = CellReferee(quick, bytes_data).measure(slow, 1)
     assert result.outcome == "crash" and 0.5 <= result.setup_seconds <= result.total_seconds
     assert result.train_seconds == 0
+
+
+def test_a_setup_that_takes_the_whole_budget_is_said_to(bigram: str, bytes_data: Dataset) -> None:
+    slow = bigram.replace("    trial.start()", "    import time; time.sleep(1.5)\n    trial.start()")
+    base = Overhead(setup=0.05, load=0.05, answer=0.05)
+    settings = Settings(Budget(0.5, "s"), eval_rows=64)
+    result = CellReferee(settings, bytes_data).measure(slow, 1, TrialPlan(base=base))
+    assert result.outcome == "nothing_saved"
+    assert re.fullmatch(
+        r"setup used \S+ s, of which 0\.125 were free: 0 of the budget were left, in which no step was logged",
+        result.reason,
+    )
+
+
+def open_memory_files() -> int:
+    links = (str(each.readlink()) for each in Path("/proc/self/fd").iterdir() if each.is_symlink())
+    return sum("memfd" in link for link in links)
+
+
+@pytest.mark.parametrize("stage", ["train", "score"])
+def test_no_checkpoint_stays_open_after_a_fault_of_ours(stage: str, bigram: str, bytes_data: Dataset) -> None:
+    saves = '    trial.save({"logits": counts}, {})\n'
+    source = bigram.replace("    step = 0\n", f"    step = 0\n{saves}")
+
+    def watch(progress: Progress) -> None:
+        if progress.stage == stage and (stage == "score" or progress.fraction > 0.5):
+            raise RuntimeError("a fault")
+
+    before = open_memory_files()
+    with pytest.raises(RuntimeError, match="a fault"):
+        CellReferee(Settings(Budget(3.0, "s"), eval_rows=64), bytes_data).measure(source, 1, TrialPlan(watch=watch))
+    assert open_memory_files() == before
