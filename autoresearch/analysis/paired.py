@@ -4,7 +4,6 @@ Every version is scored on the same rows, and hard rows are hard for both. So th
 either score.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
+from autoresearch.files import read_json
 from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.metric import Metric
 
@@ -53,13 +53,12 @@ def compare_tasks(
 
 
 def mean_scores(files: Artefacts) -> Floats | None:
-    """Return nats and bytes by row, [rows, 2], averaged over good trials; None without files."""
+    """Return nats and bytes by row, [rows, 2], averaged over good trials; None without files that can be read."""
     scores = []
-    for path in sorted(files.folder.glob("trial-*.npz")):
-        result = path.with_suffix(".json")
-        if result.exists() and json.loads(result.read_text())["outcome"] == "ok":
-            with np.load(path) as arrays:
-                scores.append(np.stack([arrays["nats"], arrays["bytes"]], 1))
+    for k, arrays in files.read_arrays("nats", "bytes"):
+        result = read_json(files.trial(k, ".json"))
+        if result is not None and result.get("outcome") == "ok":
+            scores.append(np.stack(arrays, 1))
     return np.mean(scores, 0) if scores else None
 
 

@@ -3,6 +3,8 @@
 import json
 import zipfile
 import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from autoresearch.text import last_lines
 
 PRINTED_LINES = 20  # that `show` shows
 MAX_LINE_CHARS = 300
+# Errors of a file of arrays that was cut short by a power failure, was deleted meanwhile, or lacks an array.
+UNREADABLE = (OSError, EOFError, ValueError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -115,15 +119,14 @@ class Artefacts:
 
     def read_losses(self) -> npt.NDArray[np.uint8] | None:
         """Return the losses by token of the newest trial of which they are stored and readable."""
-        paths = self.folder.glob("trial-*.npz")
-        for path in sorted(paths, key=lambda path: int(path.stem.removeprefix("trial-")), reverse=True):
-            try:
-                with np.load(path) as arrays:
-                    if "losses" in arrays:
-                        return np.asarray(arrays["losses"], np.uint8)
-            except (OSError, ValueError, zipfile.BadZipFile, zlib.error):  # cut short by a power failure
-                continue
-        return None
+        return next((np.asarray(losses, np.uint8) for _, (losses,) in self.read_arrays("losses")), None)
+
+    def read_arrays(self, *names: str) -> Iterator[tuple[int, list[npt.NDArray[Any]]]]:
+        """Yield these arrays of each trial of which they are stored and readable, newest first, with its number."""
+        numbers = (int(path.stem.removeprefix("trial-")) for path in self.folder.glob("trial-*.npz"))
+        for k in sorted(numbers, reverse=True):
+            with suppress(*UNREADABLE):
+                yield k, _read_arrays(self.trial(k, ".npz"), names)
 
     def _write(self, texts: dict[Path, str]) -> None:
         def write() -> None:
@@ -145,6 +148,11 @@ class Artefacts:
         if not runs.parent.exists():
             raise UserError(f"{runs} is gone: if the repository was moved, go there, {RESUME_HINT}")
         self.folder.mkdir(parents=True, exist_ok=True)
+
+
+def _read_arrays(path: Path, names: Sequence[str]) -> list[npt.NDArray[Any]]:
+    with np.load(path) as arrays:
+        return [arrays[name] for name in names]
 
 
 def _json_lines(entries: list[JsonObject]) -> str:

@@ -46,6 +46,21 @@ def test_trials_that_failed_say_nothing_of_their_rows(tmp_path: Path) -> None:
     assert np.array_equal(mean_scores(files), [[15.0, 8.0]])
 
 
+def test_a_damaged_file_says_nothing_and_the_other_trials_count(tmp_path: Path) -> None:
+    files = Artefacts(tmp_path / "runs/t/1")
+    (tmp_path / "runs").mkdir()
+    for k in range(8):
+        files.write_trial(k, Result(outcome="ok").as_json(), "", np.array([[10.0 + k, 8.0]]))
+    whole = files.trial(0, ".npz").read_bytes()
+    for k, content in enumerate([b"", whole[:1], whole[: len(whole) // 2], whole[:-1], bytes(len(whole))]):
+        files.trial(k, ".npz").write_bytes(content)
+    files.trial(5, ".json").write_text("")
+    np.savez(files.trial(6, ".npz"), nats=np.ones(1))
+    files.trial(8, ".npz").symlink_to("gone")  # as one that is deleted while the folder is listed
+    assert np.array_equal(mean_scores(files), [[17.0, 8.0]])
+    assert files.read_losses() is None
+
+
 @pytest.mark.slow
 def test_show_tells_how_a_version_does_on_the_rows_of_its_parent(finished: Path, settings_of: dict[str, str]) -> None:
     shown = json.loads(autoresearch(finished, "show", "1", "--json", env=settings_of).stdout)
