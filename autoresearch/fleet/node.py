@@ -10,6 +10,7 @@ from typing import Any
 from autoresearch import __version__, hardware
 from autoresearch.config import cache_folder
 from autoresearch.data.dataset import Dataset
+from autoresearch.errors import UserError
 from autoresearch.fleet.mailbox import Reporter
 from autoresearch.fleet.node_data import LackingError
 from autoresearch.fleet.orders import NodeFacts, NodeQuestion, TrialAnswer, TrialOrder, pool_identity
@@ -28,18 +29,28 @@ def inspect_node(question: NodeQuestion) -> NodeFacts | str:
     try:
         with take_one(local_slots(question.device, question.threads)) as slot:
             return describe_node(slot, None)
-    except (CellError, OSError) as error:
+    except (CellError, UserError, OSError) as error:
         return f"no cell can be started: {error}"
 
 
 def run_trial(order: TrialOrder, mailbox: Any) -> TrialAnswer:
-    """Run one trial in cells of this node. Raises UserError for damaged data."""
+    """Run one trial in cells of this node; answer with an infra result where none can be started."""
+    protect_self()
+    try:
+        return _run_trial(order, mailbox, node_id())
+    except (CellError, UserError, OSError) as error:
+        result = Result(outcome="infra", reason=f"no trial can be started: {error}", seed=order.seed)
+        result.node = node_name()
+        return TrialAnswer(node_id(), result=result)
+
+
+def _run_trial(order: TrialOrder, mailbox: Any, node: str) -> TrialAnswer:
+    """Run one trial. Raises CellError, UserError and OSError if this node cannot."""
     import ray
 
-    protect_self()
-    node = node_id()
     cache = cache_folder()
     with take_one(local_slots(order.settings.device, order.settings.threads)) as slot:
+        reporter = Reporter(mailbox, order.key, node)
         settings = settings_here(order.settings, slot, cache / "fleet" / "compiled" / order.caches)
         try:
             referee = order.files.referee(settings, cache, lambda ref: bytes(ray.get(ref)))
@@ -49,7 +60,7 @@ def run_trial(order: TrialOrder, mailbox: Any) -> TrialAnswer:
         facts = None if node in order.known else describe_node(slot, data)
         if facts is not None and order.refuse(facts):
             return TrialAnswer(node, facts)
-        return TrialAnswer(node, facts, _measure(referee, order, Reporter(mailbox, order.key, node)))
+        return TrialAnswer(node, facts, _measure(referee, order, reporter))
 
 
 def _measure(referee: Referee, order: TrialOrder, reporter: Reporter) -> Result:
@@ -68,7 +79,7 @@ def _measure(referee: Referee, order: TrialOrder, reporter: Reporter) -> Result:
 
 
 def describe_node(slot: Slot, data: Dataset | None) -> NodeFacts:
-    """Attack a cell of this node from inside, and return what the node is. Raises CellError."""
+    """Attack a cell of this node from inside, and return what the node is. Raises CellError, Blocker."""
     card.require_card(slot, data)
     attacked = attack_cell(slot, data, None, forbidden=ray_files())
     return NodeFacts(node_id(), node_name(), __version__, pool_identity(slot.device, slot.gpu), attacked)

@@ -15,10 +15,17 @@ def lost_nodes(context: SessionContext, experiment: Experiment) -> list[str]:
 
 
 def blame(context: SessionContext, experiment: Experiment, result: Result) -> None:
-    """Make a lost trial the crash of its version if too many were, on two nodes at least where there are two."""
+    """Make a lost trial the crash of its version if too many were, on two nodes at least where there are two.
+
+    A version is not to blame for those that were lost before any node began: after too many, no trial can be run.
+    """
     if result.loss is None:
         return
-    nodes = [*lost_nodes(context, experiment), result.loss.node]
+    lost = [*lost_nodes(context, experiment), result.loss.node]
+    if len(lost) >= MAX_LOST and not any(lost[-MAX_LOST:]):
+        result.loss = None  # an infra trial that is not repeated ends the session
+        return
+    nodes = [node for node in lost if node]
     if len(nodes) >= MAX_LOST and (len(set(nodes)) > 1 or not result.loss.others):
         where = f"{len(set(nodes))} nodes" if len(set(nodes)) > 1 else "the only node"
         result.outcome, result.reason = "crash", f"{len(nodes)} trials were lost on {where}, the last: {result.reason}"

@@ -47,6 +47,15 @@ def test_three_on_the_only_node_are_a_crash(context: SessionContext) -> None:
     assert lose(context, "a", "a", "a", others=0)[1] == ["infra", "infra", "crash"]
 
 
+def test_trials_that_no_node_has_begun_are_never_the_fault_of_a_version(context: SessionContext) -> None:
+    """The third is not repeated: a session would go on for ever where no process of Ray can start."""
+    experiment, outcomes = lose(context, "a", "", "a", "", "", others=1)
+    assert outcomes == ["infra"] * 5
+    result = Result(outcome="infra", loss=NodeLoss("", 1))
+    blame(context, experiment, result)
+    assert result.outcome == "infra" and result.loss is None
+
+
 def test_trials_are_summed_up_by_node(context: SessionContext) -> None:
     lose(context, "a", "b", others=1)
     for score in (1.0, 1.2):

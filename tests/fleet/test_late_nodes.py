@@ -1,0 +1,45 @@
+"""Nodes that cannot run trials, or cannot any more, on a Ray that runs its tasks in this process."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from support.local_ray import LocalRay
+from support.repositories import BIGRAM
+from test_pools import facts
+
+from autoresearch.data.dataset import Dataset
+from autoresearch.fleet.cluster import Cluster
+from autoresearch.fleet.fleet import Fleet
+from autoresearch.fleet.node_data import DataSource
+from autoresearch.fleet.ray_referee import RayReferee
+from autoresearch.measure.settings import Settings
+
+
+@pytest.fixture
+def ray(bytes_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalRay:
+    """A node without a folder for its cache, and a good one."""
+    (tmp_path / "file").touch()
+    caches = {"bad": tmp_path / "file", "good": bytes_data.root.parents[1]}
+    ray = LocalRay({id: {"AUTORESEARCH_CACHE": str(cache)} for id, cache in caches.items()})
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    return ray
+
+
+def referee_on(ray: LocalRay, inspected: str, data: Dataset, quick: Settings, said: list[str]) -> RayReferee:
+    """Return the referee of a fleet of which one node was inspected when it was opened."""
+    cluster = Cluster("local", ray)
+    cluster.open_mailbox()
+    nodes = {node.id: node for node in cluster.nodes()}
+    fleet = Fleet(cluster, "cpu", 1, False, nodes, {inspected: facts(inspected)}, {})
+    return RayReferee(quick, DataSource(data), fleet, "test", said.append)
+
+
+def test_a_late_node_that_cannot_start_a_trial_is_left_out(ray: LocalRay, bytes_data: Dataset, quick: Settings) -> None:
+    said = list[str]()
+    referee = referee_on(ray, "good", bytes_data, quick, said)
+    result = referee.measure(BIGRAM, 3)
+    assert (result.outcome, ray.ran_on) == ("ok", ["bad", "good"]), result.reason
+    assert len(said) == 1 and "-bad is left out: no trial can be started: " in said[0]
+    referee.measure(BIGRAM, 4)
+    assert ray.ran_on == ["bad", "good", "good"]
