@@ -24,7 +24,7 @@ from autoresearch.setup.slots import Slot
 class Fleet:
     """The nodes of one pool. `left_out` are other nodes, by id, and why no trial of it may run there.
 
-    `screen` is the pool that screens candidates for this one, if there is one.
+    `identity` and `kind` are those of the nodes that were inspected first, even if none of them is left. `screen` is the pool that screens candidates for this one, if there is one.
     """
 
     cluster: Cluster
@@ -35,6 +35,8 @@ class Fleet:
     facts: dict[str, NodeFacts]
     left_out: dict[str, str]
     screen: "Fleet | None" = None
+    identity: JsonObject = field(init=False)
+    kind: str = field(init=False)
     _refs: dict[str, Any] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -61,13 +63,9 @@ class Fleet:
         screen = cls(*common, *chosen[SCREEN]) if SCREEN in chosen else None
         return cls(*common, *chosen[CONFIRM], screen)
 
-    @property
-    def identity(self) -> JsonObject:
-        return next(iter(self.facts.values())).identity
-
-    @property
-    def kind(self) -> str:
-        return next(iter(self.facts.values())).kind
+    def __post_init__(self) -> None:
+        first = next(iter(self.facts.values()))
+        self.identity, self.kind = first.identity, first.kind
 
     @property
     def pools(self) -> "dict[str, Fleet]":

@@ -43,3 +43,13 @@ def test_a_late_node_that_cannot_start_a_trial_is_left_out(ray: LocalRay, bytes_
     assert len(said) == 1 and "-bad is left out: no trial can be started: " in said[0]
     referee.measure(BIGRAM, 4)
     assert ray.ran_on == ["bad", "good", "good"]
+
+
+def test_a_pool_keeps_its_identity_when_the_only_inspected_node_is_left_out(
+    ray: LocalRay, bytes_data: Dataset, quick: Settings
+) -> None:
+    referee = referee_on(ray, "bad", bytes_data, quick, [])
+    kind, identity = referee.fleet.kind, referee.fleet.identity
+    result = referee.measure(BIGRAM, 3)
+    assert (result.outcome, ray.ran_on) == ("ok", ["bad", "good"]), result.reason
+    assert (referee.fleet.kind, referee.fleet.identity) == (kind, identity)
