@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from autoresearch import __version__
 from autoresearch.config import Config
 from autoresearch.data.workers import say
 from autoresearch.errors import Blocker, UsageError
@@ -177,8 +176,6 @@ def choose_pool(
     """
     facts = {id: answer for id, answer in answers.items() if isinstance(answer, NodeFacts)}
     left_out = {id: answer for id, answer in answers.items() if isinstance(answer, str)}
-    left_out |= {id: _other_version(each) for id, each in facts.items() if each.version != __version__}
-    facts = {id: each for id, each in facts.items() if id not in left_out}
     left_out |= {id: f"it is no {kind}" for id, each in facts.items() if kind and kind not in each.kind}
     facts = {id: each for id, each in facts.items() if id not in left_out}
     kinds = Counter(_key(each) for each in facts.values() if refuse_node(each, each.identity, require_strong) is None)
@@ -190,10 +187,6 @@ def choose_pool(
 
 def _key(facts: NodeFacts) -> str:
     return json.dumps(facts.identity, sort_keys=True)
-
-
-def _other_version(facts: NodeFacts) -> str:
-    return f"it has autoresearch {facts.version}: install {__version__} there"
 
 
 def _needs(device: str, threads: int) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from autoresearch import hardware
+from autoresearch import __version__, hardware
 from autoresearch.files import JsonObject
 from autoresearch.fleet.node_command import CommandFiles
 from autoresearch.fleet.node_data import DataFiles
@@ -71,6 +71,8 @@ class NodeQuestion:
 
 def refuse_node(facts: NodeFacts, identity: JsonObject, require_strong: bool) -> str | None:
     """Return why a node may not run trials of a pool; None if it may."""
+    if facts.version != __version__:
+        return f"it has autoresearch {facts.version}: install {__version__} there"
     changed = [name for name, value in identity.items() if facts.identity.get(name) != value]
     if changed:
         return f"it has another {', '.join(changed)}"

@@ -8,10 +8,12 @@ from support.local_ray import LocalRay
 from support.repositories import BIGRAM
 from test_pools import facts
 
+from autoresearch import __version__
 from autoresearch.data.dataset import Dataset
 from autoresearch.fleet.cluster import Cluster
 from autoresearch.fleet.fleet import Fleet
 from autoresearch.fleet.node_data import DataSource
+from autoresearch.fleet.orders import refuse_node
 from autoresearch.fleet.ray_referee import RayReferee
 from autoresearch.measure.settings import Settings
 
@@ -53,3 +55,8 @@ def test_a_pool_keeps_its_identity_when_the_only_inspected_node_is_left_out(
     result = referee.measure(BIGRAM, 3)
     assert (result.outcome, ray.ran_on) == ("ok", ["bad", "good"]), result.reason
     assert (referee.fleet.kind, referee.fleet.identity) == (kind, identity)
+
+
+def test_a_late_node_of_another_version_is_refused() -> None:
+    late = facts("a", version="0.0")
+    assert refuse_node(late, late.identity, False) == f"it has autoresearch 0.0: install {__version__} there"
