@@ -7,14 +7,14 @@ ablations of the same versions count too.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from autoresearch import judge
 from autoresearch.analysis.draws import speed_effect
 from autoresearch.analysis.kept_changes import KeptChange, KeptChanges
 from autoresearch.analysis.lineage import stack
-from autoresearch.analysis.remeasure import Remeasurer
+from autoresearch.analysis.remeasure import FailedVersionError, Remeasurer
 from autoresearch.analysis.session_noise import session_noise
 from autoresearch.errors import UserError, require
 from autoresearch.ledger import Event, Experiment
@@ -35,7 +35,7 @@ class Part:
     error: float | None = None  # standard error of `loss`
     p_carries: float | None = None  # probability that the change helps
     p_idle: float | None = None  # probability that the loss is less than `Ablation.bound`
-    conflict: str | None = None  # reason why it cannot be removed; then nothing was measured
+    conflict: str | None = None  # reason why it cannot be removed, or why there is no score without it
     more_pairs: int | None = None  # that would decide at this estimate; 0: decided, above MAX_MORE_PAIRS: even more
     pool: int | None = None
 
@@ -113,16 +113,14 @@ def newest_ablation(events: Sequence[Event]) -> Ablation | None:
 
 
 def ablate(remeasurer: Remeasurer, draws: int) -> Ablation:
-    """Measure every leave-one-out. Raises UserError if nothing was kept, or a version fails."""
+    """Measure every leave-one-out. Raises UserError if nothing was kept, or the final version fails."""
     keeps = stack(remeasurer.ledger, remeasurer.session)
     changes = KeptChanges(remeasurer.ledger, remeasurer.session, remeasurer.workspace, keeps)
     final, versions = keeps[-1], [_version(changes, change) for change in changes.list()]
     first = remeasurer.count_trials(final, PURPOSE)
     for k in range(first, first + draws):
         remeasurer.run_trial(final, k, PURPOSE)
-        for version in versions:
-            if version.text is not None:
-                remeasurer.run_trial(version.change.experiment, k, PURPOSE, version.text)
+        versions = [_measure(remeasurer, version, k) for version in versions]
     effect = speed_effect(remeasurer.ledger, remeasurer.session)
     whole = _scores(remeasurer, final, remeasurer.workspace.read(require(final.sha)), effect)
     scores = [_scores(remeasurer, each.change.experiment, each.text, effect) if each.text else [] for each in versions]
@@ -141,7 +139,7 @@ def smallest_gain(keeps: Sequence[Experiment], sigma: float) -> float:
 
 @dataclass(frozen=True)
 class _Version:
-    """The final version without one change; `text` is None where a conflict forbids it."""
+    """The final version without one change; `text` is None where that cannot be measured, for `conflict`."""
 
     change: KeptChange
     text: str | None
@@ -153,6 +151,17 @@ def _version(changes: KeptChanges, change: KeptChange) -> _Version:
         return _Version(change, changes.without([change.experiment.n]))
     except UserError as error:
         return _Version(change, None, str(error))
+
+
+def _measure(remeasurer: Remeasurer, version: _Version, k: int) -> _Version:
+    """Measure a version once if it can be; return it without its text if it fails, as one that needs the change."""
+    if version.text is None:
+        return version
+    try:
+        remeasurer.run_trial(version.change.experiment, k, PURPOSE, version.text)
+    except FailedVersionError as error:
+        return replace(version, text=None, conflict=f"without it the version fails: {error}")
+    return version
 
 
 def _scores(remeasurer: Remeasurer, experiment: Experiment, text: str, effect: judge.SpeedEffect) -> list[float]:

@@ -19,6 +19,10 @@ from autoresearch.workspace.workspace import Workspace
 PURPOSE = "total"
 
 
+class FailedVersionError(UserError):
+    """A version gave no score, which is its own fault."""
+
+
 @dataclass(frozen=True)
 class Remeasurer:
     """Ledger, data and settings to measure versions of one session again.
@@ -56,7 +60,8 @@ class Remeasurer:
     def run_trial(self, experiment: Experiment, k: int, purpose: str = PURPOSE, text: str | None = None) -> Result:
         """Measure a version, or another `text` in its place, on val and holdout.
 
-        Disturbed trials are repeated. Raises UserError if there is no score, or if the GPU is in use.
+        Disturbed trials are repeated. Raises FailedVersionError if the version gives no score, UserError if no trial
+        can be run, or if the GPU is in use.
         """
         text = self.workspace.read(require(experiment.sha)) if text is None else text
         spent = base_overhead(self.ledger, self.session, experiment.n)
@@ -72,7 +77,8 @@ class Remeasurer:
             if not (is_repeated and result.outcome == "infra"):
                 break
         if result.val_bpb is None or result.holdout_bpb is None:
-            raise UserError(f"experiment {experiment.n} could not be measured again: {result.outcome} {result.reason}")
+            kind = UserError if result.outcome == "infra" else FailedVersionError
+            raise kind(f"experiment {experiment.n} could not be measured again: {result.outcome} {result.reason}")
         return result
 
     def measure(self, experiment: Experiment, text: str, seed: int, purpose: str, plan: TrialPlan) -> Result:

@@ -7,14 +7,14 @@ and budget is not repeated, so a call that was interrupted continues.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from statistics import fmean
 
 from autoresearch import judge
 from autoresearch.analysis import remeasure
 from autoresearch.analysis.lineage import stack
-from autoresearch.analysis.remeasure import Remeasurer
+from autoresearch.analysis.remeasure import FailedVersionError, Remeasurer
 from autoresearch.analysis.session_noise import session_noise
 from autoresearch.analysis.total import quantile
 from autoresearch.errors import UsageError, UserError, require
@@ -67,6 +67,7 @@ class Transfer:
     longer: str
     whole: VersionGain
     keeps: list[VersionGain]
+    failed: list[int] = field(default_factory=list)  # keeps that gave no score, and are not in `keeps`
 
     @property
     def shrinking(self) -> list[int]:
@@ -88,7 +89,8 @@ def newest_transfer(events: Sequence[Event]) -> Transfer | None:
     data = next((event.data for event in reversed(events) if event.kind == TRANSFER), {})
     try:
         steps = [_parse_step(each) for each in (data["whole"], *data["keeps"])]
-        return Transfer(data["pairs"], data["budget"], data["longer"], steps[0], steps[1:])
+        budgets = data["budget"], data["longer"]
+        return Transfer(data["pairs"], *budgets, steps[0], steps[1:], data.get("failed", []))
     except (KeyError, TypeError):
         return None
 
@@ -161,20 +163,36 @@ def describe_work(series: Sequence[Series], versions: Sequence[Experiment]) -> s
 
 
 def measure_transfer(series: tuple[Series, Series], versions: Sequence[Experiment]) -> Transfer:
-    """Measure versions, the base first, at both budgets in turns. Raises UserError if one fails."""
-    scores: list[dict[int, list[float]]] = [{row.n: [] for row in versions} for _ in series]
-    pairs = series[0].pairs
+    """Measure versions, the base first, at both budgets in turns. Raises UserError if the first or last one fails.
+
+    A keep between them that fails is left out: the next one is compared with the one before.
+    """
+    pairs, failed = series[0].pairs, set[int]()
     for k in range(pairs):
-        for each, found in zip(series, scores, strict=True):
+        for each in series:
             for row in versions if k % 2 == 0 else reversed(versions):
-                found[row.n].append(each.draw(row, k))
+                if row.n not in failed and not _is_measured(each, row, k, row in (versions[0], versions[-1])):
+                    failed.add(row.n)
+    versions = [row for row in versions if row.n not in failed]
+    scores = [{row.n: [require(each.find(row, k)) for k in range(pairs)] for row in versions} for each in series]
     short, longer = series
     remeasurer = short.remeasurer
     known = session_noise(remeasurer.ledger, remeasurer.session)
     measured = Measured(scores[0], _noise(scores[0], known)), Measured(scores[1], _noise(scores[1], None))
     whole = compare(versions[0], versions[-1], *measured)
     keeps = [compare(*pair, *measured) for pair in pairwise(versions)] if len(versions) > 2 else []
-    return Transfer(pairs, str(short.budget), str(longer.budget), whole, keeps)
+    return Transfer(pairs, str(short.budget), str(longer.budget), whole, keeps, sorted(failed))
+
+
+def _is_measured(series: Series, row: Experiment, k: int, is_needed: bool) -> bool:
+    """Measure draw `k` of a version; return False if it fails. Raises UserError if it fails and is needed."""
+    try:
+        series.draw(row, k)
+    except FailedVersionError:
+        if is_needed:
+            raise
+        return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from autoresearch.setup.slots import Slot
 class Fleet:
     """The nodes of one pool. `left_out` are other nodes, by id, and why no trial of it may run there.
 
-    `identity` and `kind` are those of the nodes that were inspected first, even if none of them is left. `screen` is the pool that screens candidates for this one, if there is one.
+    `identity` and `kind` are those of the nodes that were inspected first, even if none of them is left. `screen` is
+    the pool that screens candidates for this one, if there is one.
     """
 
     cluster: Cluster

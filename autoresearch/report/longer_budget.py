@@ -24,6 +24,8 @@ def layout(result: "Transfer") -> Iterator[Block]:
     yield Paragraph([f"{describe(result)}."])
     if result.shrinking:
         yield Paragraph([f"{_shrinking(result)}."], "bad")
+    if result.failed:
+        yield Paragraph([f"{_failed(result)}."], "bad")
 
 
 def overview(summary: "SessionSummary") -> Iterator[Block]:
@@ -54,6 +56,11 @@ def _row(step: "VersionGain", what: str) -> list[str]:
     short, longer = f"{step.short:+.4f} ± {step.short_error:.4f}", f"{step.longer:+.4f} ± {step.longer_error:.4f}"
     share = survival(step).removesuffix(",")
     return [str(step.n), str(step.before), short, longer, share, what or one_line(step.change, WHAT_CHARS)]
+
+
+def _failed(result: "Transfer") -> str:
+    numbers = ", ".join(map(str, result.failed))
+    return f"no score, and left out: {numbers} (`autoresearch show N` says why)"
 
 
 def _shrinking(result: "Transfer") -> str:

@@ -1,6 +1,7 @@
 """What an ablation may say of a kept change, and how it takes a kept pool apart."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,30 @@ def test_each_part_of_a_pool_is_measured_and_judged(remeasurer: Remeasurer) -> N
     ]
     assert result.bound == pytest.approx(0.2 * 0.06, abs=0.001) and result.idle == [2]
     assert result.parts[1].words.endswith("it carries nothing")
+
+
+def test_a_change_that_the_final_version_needs_is_said_and_the_others_are_measured(
+    remeasurer: Remeasurer, quick: Settings
+) -> None:
+    tried = list[bool]()
+
+    def needs_alpha(text: str, seed: int, plan: TrialPlan) -> Result:
+        tried.append("ALPHA" in changed_names(text))
+        return score(text, seed, plan) if tried[-1] else Result("crash", reason="NameError: ALPHA", seed=seed)
+
+    needed, *others = ablate(replace(remeasurer, referee=FunctionReferee(needs_alpha, quick)), 3).parts
+    assert tried.count(False) == 1 and len(tried) == 1 + 3 * 3
+    assert "without it the version fails: " in needed.words and "NameError: ALPHA" in needed.words
+    assert needed.carries and all(part.p_carries is not None for part in others)
+
+
+def test_no_change_is_to_blame_where_no_trial_can_be_run(remeasurer: Remeasurer, quick: Settings) -> None:
+    def fail(text: str, seed: int, plan: TrialPlan) -> Result:
+        whole = changed_names(text) == {"ALPHA", "BETA", "GAMMA"}
+        return score(text, seed, plan) if whole else Result("infra", reason="no cell", seed=seed)
+
+    with pytest.raises(UserError, match="infra no cell"):
+        ablate(replace(remeasurer, referee=FunctionReferee(fail, quick)), 2)
 
 
 @pytest.mark.slow

@@ -45,12 +45,15 @@ class MadeScores:
     budget: str
     trials: list[tuple[str, int]] = field(default_factory=list)
     fails_after: int = 1000
+    crashes: int | None = None  # number of a version
 
     def __call__(self, text: str, seed: int, plan: TrialPlan) -> Result:
         if len(self.trials) >= self.fails_after:
             raise KeyboardInterrupt
         n = self.texts[text]
         self.trials.append((self.budget, n))
+        if n == self.crashes:
+            return Result("crash", reason="MemoryError", seed=seed)
         score = BASE_AT[self.budget] - sum(GAINS_AT[self.budget][:n]) + random.Random(seed).gauss(0, 0.0005)
         return Result("ok", score, seed=seed, holdout_bpb=score + 0.1, peak_vram_mb=1e6, total_seconds=900.0)
 
@@ -144,6 +147,22 @@ def test_a_call_that_was_interrupted_continues_and_more_seeds_are_added(
     assert measure(both, 4, keeps=False).pairs == 4 and len(scores_of(longer).trials) == 8
 
 
+def test_a_keep_that_fails_at_the_longer_budget_is_left_out(
+    store: Ledger, quick: Settings, bytes_data: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = remeasurers(store, quick, bytes_data)
+    longer = both[1]
+    scores_of(longer).crashes = 1
+    found = measure(both)
+    assert scores_of(longer).trials.count(("80steps", 1)) == 1, "it is not drawn again"
+    assert found.failed == [1] and found.keeps == [] and (found.whole.before, found.whole.n) == (0, 2)
+    print_blocks(longer_budget.layout(found), Console(width=200))
+    assert "no score, and left out: 1 (`autoresearch show N` says why)." in capsys.readouterr().out
+    scores_of(longer).crashes = 2
+    with pytest.raises(UserError, match="experiment 2 could not be measured again: crash MemoryError"):
+        measure(both, 4)
+
+
 def test_trials_of_another_longer_budget_do_not_count(store: Ledger, quick: Settings, bytes_data: Dataset) -> None:
     short, longer = both = remeasurers(store, quick, bytes_data)
     measure(both, 2, keeps=False)
@@ -159,7 +178,7 @@ def test_nothing_of_a_longer_budget_enters_the_session(store: Ledger, quick: Set
         state = status(store, session, 2e9)
         rows = [vars(row) for row in experiment_rows(store, session)]
         scores = [state.base_bpb, state.sigma, state.best_bpb, session_noise(store, session), library.show(1)]
-        times = [seconds_of_pair(store, session), trial_seconds(store, session, 20), state.time_split["train"]]
+        times = [seconds_of_pair(store, session), trial_seconds(store, session), state.time_split["train"]]
         expected = forecast.expect(store.path, Budget(5.0, "cpu"), "cpu", 3, 8.0), rows, results_tsv(store, session)
         return [scores, times, expected]
 
