@@ -16,7 +16,7 @@ from autoresearch.ledger.statements import describe_odds, has_wrong_sign
 from autoresearch.measure.facts import describe_speed
 from autoresearch.metric import VAL_BPB, Metric
 from autoresearch.report.blocks import Block, Code, Curve, Curves, Heading, Pairs, Paragraph, Table, Verbatim
-from autoresearch.report.format import change, count, duration, outcome, short_count, tone
+from autoresearch.report.format import change, count, duration, name_score, outcome, score_label, short_count, tone
 from autoresearch.sandbox.grade import describe
 from autoresearch.text import one_line, plain_text, plausible
 
@@ -96,7 +96,7 @@ def facts(details: ExperimentDetails) -> dict[str, str]:
     cost = details.experiment.cost_usd
     costs = {"size": _size(details), "code": _code(details), "cost": f"${cost:.3f}" if cost else ""}
     pairs = {**_proposal(details), **_scores(details), **costs, **_resources(details)}
-    return {name: value for name, value in pairs.items() if value}
+    return {name: value for name, value in name_score(pairs, details.metric).items() if value}
 
 
 def _proposal(details: ExperimentDetails) -> dict[str, str]:
@@ -126,7 +126,7 @@ def _changed(details: ExperimentDetails) -> str:
 def _scores(details: ExperimentDetails) -> dict[str, str]:
     experiment = details.experiment
     return {
-        details.metric.name: _score(experiment.val_bpb, details.metric),
+        "score": _score(experiment.val_bpb, details.metric),
         "predicted": _prediction(details),
         "measured": _measured(details),
         "rows": _rows(details),
@@ -259,8 +259,10 @@ def trials(details: ExperimentDetails) -> Table:
     rows = [_cells(name, trial, metric) for name, trial in named]
     rows += [_sum_up(grouped, metric)] if grouped else []
     head = [name for name in rows[0] if any(row[name] for row in rows)] if rows else []
-    numbers = frozenset({"seed", metric.name, "holdout", "training", "setup", "scoring"})
-    return Table(head, [[row[name] for name in head] for row in rows], numbers, RANKS)
+    label = score_label((*RANKS, "trial", "outcome"), metric)
+    titles = [label if name == "score" else name for name in head]
+    numbers = frozenset({"seed", label, "holdout", "training", "setup", "scoring"})
+    return Table(titles, [[row[name] for name in head] for row in rows], numbers, RANKS)
 
 
 def _later_name(trial: Trial) -> str:
@@ -272,7 +274,7 @@ def _sum_up(fillers: Sequence[Trial], metric: Metric) -> dict[str, str]:
     scores = [metric.to_scale(trial.val_bpb) for trial in fillers if trial.val_bpb is not None]
     words = f"{len(scores)} with a score, of which this is the mean" if scores else "none with a score"
     mean = _score(metric.from_scale(fmean(scores)), metric) if scores else ""
-    return dict.fromkeys(RANKS, "") | {"trial": count(len(fillers), "filler"), "outcome": words, metric.name: mean}
+    return dict.fromkeys(RANKS, "") | {"trial": count(len(fillers), "filler"), "outcome": words, "score": mean}
 
 
 def _cells(name: str, trial: Trial, metric: Metric) -> dict[str, str]:
@@ -284,7 +286,7 @@ def _cells(name: str, trial: Trial, metric: Metric) -> dict[str, str]:
         "pool": str(trial.result.get("pool") or ""),
         "seed": str(trial.seed),
         "outcome": outcome(trial),
-        metric.name: _score(trial.val_bpb, metric),
+        "score": _score(trial.val_bpb, metric),
         "holdout": _score(trial.holdout_bpb, metric),
         "training": time(trial.train_seconds),
         "setup": time(trial.setup_seconds),

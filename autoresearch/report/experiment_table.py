@@ -7,7 +7,7 @@ from autoresearch.ledger.rows import FROM_ARCHIVE, UNSCORED
 from autoresearch.ledger.statements import describe_odds
 from autoresearch.ledger.unmeasured import describe_unmeasured
 from autoresearch.report.blocks import Block, Paragraph, Ref, Table, Toned, Verbatim
-from autoresearch.report.format import dollars, duration, short_count, tone, verdict
+from autoresearch.report.format import dollars, duration, score_label, short_count, tone, verdict
 from autoresearch.text import one_line
 
 Cell = Callable[[ExperimentRow], str]
@@ -26,10 +26,15 @@ def table(rows: Sequence[ExperimentRow], names: Sequence[str], most: int | None 
     cells = {**COLUMNS, "what": lambda row: one_line(what(row), most), **more}
     columns = {name: [cells[name](row) for row in rows] for name in names}
     columns = {name: column for name, column in columns.items() if any(column) or not rows}
-    score = rows[0].metric.name if rows else "score"
+    score = label_of(rows, *more)
     head = [score if name == "score" else name for name in columns]
     ranks = {score if name == "score" else name: rank for name, rank in RANKS.items()}
     return Table(head, list(zip(*columns.values(), strict=True)), NUMBERS | {score}, ranks)
+
+
+def label_of(rows: Sequence[ExperimentRow], *more: str) -> str:
+    """Return the name of the column `score`."""
+    return score_label((*COLUMNS, *more), rows[0].metric) if rows else "score"
 
 
 def log(

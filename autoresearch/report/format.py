@@ -1,6 +1,6 @@
 """Times, durations, intervals and scores as text."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -130,3 +130,14 @@ def price_later(models: Sequence[str]) -> str:
 
 def dollars(cost: float | None) -> str:
     return "unknown" if cost is None else f"${cost:.2f}"
+
+
+def score_label(names: Collection[str], metric: Metric) -> str:
+    """Return the name of the metric, to stand among other names; `score` if one of them is the same."""
+    return "score" if metric.name in names else metric.name
+
+
+def name_score(values: Mapping[str, str], metric: Metric) -> dict[str, str]:
+    """Return values with the name of the metric in place of `score`, unless another value has that name."""
+    label = score_label(values, metric)
+    return {label if name == "score" else name: value for name, value in values.items()}

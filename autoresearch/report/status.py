@@ -4,7 +4,7 @@ from autoresearch.hardware import EVALUATOR
 from autoresearch.ledger.session_status import SessionStatus
 from autoresearch.metric import EXACT, VAL_BPB, describe_gain
 from autoresearch.report.blocks import Pairs
-from autoresearch.report.format import between, count, dollars, duration, moment, money, shares, trial_words
+from autoresearch.report.format import between, count, dollars, duration, moment, money, name_score, shares, trial_words
 from autoresearch.text import one_line
 
 STATES = {
@@ -75,7 +75,7 @@ def layout(status: SessionStatus, now: float) -> Pairs:
         "deadline": moment(status.deadline, now) if status.deadline and not ended else "",
         "ended": moment(status.ended, now) if status.ended else "",
         "experiments": _experiments(status),
-        status.metric.name: _score(status),
+        "score": _score(status),
         "total": _total(status),
         "holdout": _holdout(status),
         "target": describe_target(status),
@@ -87,7 +87,7 @@ def layout(status: SessionStatus, now: float) -> Pairs:
         "cost": money(status) if status.cost_usd != 0 else "",
         "time": f"{duration(status.seconds)}{slots}: {shares(status.time_split)}".removesuffix(": "),
     }
-    return Pairs({name: value for name, value in pairs.items() if value})
+    return Pairs({name: value for name, value in name_score(pairs, status.metric).items() if value})
 
 
 def is_current(status: SessionStatus) -> bool:

@@ -4,6 +4,7 @@ from autoresearch.hardware import peak_tflops
 from autoresearch.measure.facts import mfu_percent, trained_tokens
 from autoresearch.measure.result import Result
 from autoresearch.metric import VAL_BPB, Metric
+from autoresearch.report.format import name_score
 
 
 def summary(result: Result, gpu: str | None, metric: Metric = VAL_BPB) -> dict[str, str]:
@@ -11,7 +12,7 @@ def summary(result: Result, gpu: str | None, metric: Metric = VAL_BPB) -> dict[s
     reported, facts = result.reported, result.as_json()
     mfu = mfu_percent(facts, peak_tflops(gpu))
     lines = {
-        metric.name: "-" if result.val_bpb is None else metric.exact_score(result.val_bpb),
+        "score": "-" if result.val_bpb is None else metric.exact_score(result.val_bpb),
         "training_seconds": f"{result.train_seconds:.1f}",
         "total_seconds": f"{result.total_seconds:.1f}",
         "peak_vram_mb": f"{result.peak_vram_mb or 0:.1f}",
@@ -22,4 +23,5 @@ def summary(result: Result, gpu: str | None, metric: Metric = VAL_BPB) -> dict[s
         "outcome": result.outcome,
         "grade": result.grade,
     }
-    return lines if result.outcome == "ok" else {**lines, "reason": result.reason}
+    lines |= {} if result.outcome == "ok" else {"reason": result.reason}
+    return name_score(lines, metric)

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from autoresearch.files import JsonObject
 from autoresearch.ledger import ExperimentRow
 from autoresearch.ledger.queries import FORMULA
+from autoresearch.metric import VAL_BPB
 from autoresearch.report.blocks import Link, Paragraph, safe
+from autoresearch.report.format import score_label
 
 EXPERIMENT = (
     "n", "parent", "sha", "verdict", "near_miss", "val_bpb", "delta", "sigma", "error", "p_gain", "predicted", "trials",
@@ -19,7 +21,7 @@ EXPERIMENT = (
 
 def experiments(rows: Sequence[ExperimentRow]) -> str:
     """Return one line for each experiment."""
-    score = rows[0].metric.name if rows else "val_bpb"
+    score = score_label(EXPERIMENT, rows[0].metric) if rows and rows[0].metric != VAL_BPB else "val_bpb"
     head = [score if name == "val_bpb" else name for name in EXPERIMENT]
     return _write([head, *([getattr(row, name) for name in EXPERIMENT] for row in rows)])
 

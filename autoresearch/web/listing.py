@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from autoresearch.ledger import ExperimentRow
 from autoresearch.ledger.unmeasured import describe_unmeasured
 from autoresearch.report.blocks import Block, Link, Paragraph, safe
-from autoresearch.report.experiment_table import table
+from autoresearch.report.experiment_table import label_of, table
 from autoresearch.report.format import UNMEASURED, verdict
 
 PAGE_ROWS = 200
@@ -110,6 +110,6 @@ def _link(words: str, choice: Choice, chosen: bool) -> str:
 
 
 def _title(name: str, choice: Choice, rows: Sequence[ExperimentRow]) -> str:
-    key = "score" if name not in SORTS and rows and name == rows[0].metric.name else name
+    key = "score" if name == label_of(rows) else name
     arrow = f" {'↓' if choice.down else '↑'}" if key == choice.sort else ""
     return Link(f"{name}{arrow}", choice.by(key).address) if key in SORTS else name

@@ -7,8 +7,11 @@ import pytest
 from support.status_rows import NOW, STATUS
 
 from autoresearch.ledger.session_status import Drift, MeanDifference, SessionStatus, TotalOnRecord
+from autoresearch.measure.result import Result
+from autoresearch.metric import Metric
 from autoresearch.report.format import duration, moment, optimism, shares
 from autoresearch.report.status import layout
+from autoresearch.terminal import trial_view
 
 
 def lines(status: SessionStatus) -> Mapping[str, str]:
@@ -35,6 +38,14 @@ def test_moments_say_the_day_only_if_it_is_another(monkeypatch: pytest.MonkeyPat
 def test_shares_leave_out_what_is_next_to_nothing() -> None:
     assert shares({"train": 90.0, "agent_wait": 9.9, "idle": 0.1}) == "train 90 %, agent wait 10 %"
     assert shares({"train": 0.0}) == ""
+
+
+@pytest.mark.parametrize("name", ["time", "total", "session", "accuracy"])
+def test_the_score_is_shown_whatever_its_name(name: str) -> None:
+    status = replace(STATUS, metric=Metric(name), base_bpb=1.25)
+    label = "accuracy" if name == "accuracy" else "score"
+    assert lines(status)[label].startswith("1.2500, the base") and lines(status)["session"].startswith("t on branch")
+    assert trial_view.summary(Result("ok", 1.25), None, Metric("outcome"))["score"] == "1.25"
 
 
 def test_a_session_that_has_only_just_begun() -> None:

@@ -14,7 +14,7 @@ from support.web_client import HOSTILE, Tags, add, served, session
 
 from autoresearch.analysis import compare
 from autoresearch.analysis.total import Interval
-from autoresearch.ledger import Ledger
+from autoresearch.ledger import Ledger, experiment_rows
 from autoresearch.session.live import LiveTrial
 from autoresearch.web import listing
 
@@ -109,6 +109,25 @@ def test_what_was_superseded_is_listed_only_where_it_is_asked_for() -> None:
     assert line.parts == ["Never measured: made again on a newer incumbent: 2 as 3."]
     *_, table, line = listing.layout(rows, listing.Choice.of({"verdict": "unmeasured"}))
     assert [cells[0] for cells in table.rows] == ["2"]
+
+
+@pytest.mark.parametrize("name", ["cost", "time", "n", "change", "seed", "measured", "verdict", "total", "accuracy"])
+def test_a_metric_may_have_the_name_of_a_column(tmp_path: Path, name: str) -> None:
+    """It keeps its name where no other column has it, and is called `score` there."""
+    with Ledger.open(tmp_path / "runs" / "ledger.db") as store:
+        found = session(store, "t", metric=name, kind="noisy")
+        add(store, found, 1, "keep", 1.23456, hypothesis="deeper", cost_usd=0.5)
+        row = experiment_rows(store, found)[1]
+    *_, table = listing.layout([row], listing.Choice({}))
+    column = table.head.index("score" if name in listing.COLUMNS else name)
+    assert table.rows[0][column] == "1.2346" and len({*table.head}) == len(table.head)
+    assert table.head[column].href == "?sort=score&page=1"
+    with served(tmp_path) as client:
+        for page in ("/s/t", "/s/t/experiments", "/s/t/1", "/s/t/experiments.csv"):
+            answer = client.get(page)
+            assert answer.status_code == 200 and "1.23" in answer.text, page
+        about = client.get("/s/t/1").text
+    assert about.count(">1.23456<") == 2  # of the experiment, and of its trial
 
 
 def test_two_sessions_side_by_side(pages: httpx.Client) -> None:
