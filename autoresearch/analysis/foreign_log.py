@@ -172,26 +172,34 @@ def _repeats(log: ForeignLog) -> list[list[float]]:
 
 
 def _read_rows(path: Path) -> tuple[list[str], list[dict[str, object]]]:
-    """Return the names of the columns, and the lines."""
+    """Return the names of the columns, and the lines. Raises UserError for a file that cannot be read."""
     try:
         text = read_text(path)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     if text is None:
         raise UserError(f"there is no {path}")
-    lines = [line for line in text.splitlines() if line.strip()]
+    numbered = {number: line for number, line in enumerate(text.split("\n"), 1) if line.strip()}
+    lines = list(numbered.values())
     if lines and lines[0].lstrip().startswith("{"):
-        rows = [_flat(value) for line in lines if isinstance(value := _json(line), dict)]
+        rows = [row for line in lines if (row := _json_row(line)) is not None]
         return list(dict.fromkeys(name for row in rows for name in row)), rows
-    header = lines[0] if lines else ""
-    reader = csv.DictReader(lines, delimiter="\t" if "\t" in header else ",")
-    return list(reader.fieldnames or []), [dict(row) for row in reader]
-
-
-def _json(line: str) -> object:
+    if lines and "\t" in lines[0]:
+        reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+    else:
+        reader = csv.DictReader(lines, strict=True)
     try:
-        return json.loads(line)
-    except ValueError:
+        return list(reader.fieldnames or []), [dict(row) for row in reader]
+    except csv.Error as error:  # of an open quotation mark, among others
+        raise UserError(f"{path}: line {[*numbered][reader.line_num]} cannot be read: {error}") from None
+
+
+def _json_row(line: str) -> dict[str, object] | None:
+    """Return the values of a line by name; None if it is no object, or is nested too deeply."""
+    try:
+        value = json.loads(line)
+        return _flat(value) if isinstance(value, dict) else None
+    except (ValueError, RecursionError):
         return None
 
 

@@ -106,6 +106,30 @@ def test_a_log_without_status_keeps_what_is_best_so_far(tmp_path: Path) -> None:
     assert [entry.kept for entry in read_log(path).entries] == [True, False, True]
 
 
+def test_a_quotation_mark_in_a_table_with_tabs_is_a_letter(tmp_path: Path) -> None:
+    rows = ["a\t1.0\t-\tkeep\tbase", 'b\t0.9\t-\tkeep\t"half open', "c\t0.8\t-\tkeep\tx\u2028y", "d\t0.7\t-\tkeep\tz"]
+    assert [entry.score for entry in read_log(log_file(tmp_path, rows)).entries] == [1.0, 0.9, 0.8, 0.7]
+
+
+def test_a_quotation_mark_that_stays_open_in_a_csv_is_said_with_its_line(tmp_path: Path) -> None:
+    """The line where its row begins."""
+    path = tmp_path / "log.csv"
+    path.write_text('loss,notes\n3.0,"a, b"\n\n2.9,"open\n2.8,x\n')
+    with pytest.raises(UserError, match=r"log\.csv: line 4 cannot be read: unexpected end of data"):
+        read_log(path)
+    path.write_text(f"loss,notes\n3.0,{'x' * 200_000}\n2.9,x\n")
+    with pytest.raises(UserError, match="line 2 cannot be read: field larger than field limit"):
+        read_log(path)
+
+
+@pytest.mark.parametrize("depth", [900, 100_000])
+def test_a_line_of_json_that_is_nested_too_deeply_has_no_score(tmp_path: Path, depth: int) -> None:
+    path = tmp_path / "log.jsonl"
+    deep = '{"a":' * depth + "1" + "}" * depth
+    path.write_text(f'{{"loss": 3.0}}\n{{"loss": 2.0, "more": {deep}}}\n{{"loss": 1.0}}\n')
+    assert [entry.score for entry in read_log(path).entries][::2] in ([3.0], [3.0, 1.0])
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
