@@ -1,5 +1,6 @@
 """Measurements before a first session: noise, a version without effect, versions that are broken."""
 
+import math
 import re
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -79,8 +80,15 @@ class Calibration:
         return statistics.fmean(result.total_seconds for result in self.base)
 
     def loss_of(self, result: Result) -> float | None:
-        """Return by how much a result is worse than the base; None where it has no number."""
-        return None if result.val_bpb is None else self.metric.difference(result.val_bpb, self.mean)
+        """Return by how much a result is worse than the base; None where it has no number.
+
+        Infinitely much, in the direction of the metric, where a logarithmic one has no logarithm.
+        """
+        if result.val_bpb is None:
+            return None
+        if self.metric.is_log and result.val_bpb <= 0:
+            return self.metric.sign(-math.inf)
+        return self.metric.difference(result.val_bpb, self.mean)
 
     @property
     def tie(self) -> float:
