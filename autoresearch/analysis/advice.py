@@ -4,7 +4,9 @@ A human decides: nothing here writes the file.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from autoresearch.analysis.proportion import proportion
 from autoresearch.files import JsonObject
@@ -42,11 +44,23 @@ def suggestions(
     return [*_near_misses(near_misses), *_categories(tried, by_category), *_failures(tried), *_noise(tried, sigma)]
 
 
+def read_program(path: Path) -> str:
+    """Return program.md as it is now, with its own line ends; empty if it cannot be read."""
+    with suppress(OSError):
+        return path.read_bytes().decode("utf-8", "replace")
+    return ""
+
+
+def bullets(advice: Sequence[Suggestion]) -> str:
+    """Return the suggested lines as a list."""
+    return "".join(f"- {each.line}\n" for each in advice)
+
+
 def add_to(program: str, advice: Sequence[Suggestion], tag: str) -> str:
-    """Return program.md with the suggested lines at its end."""
-    section = "".join(f"- {each.line}\n" for each in advice)
-    before = f"{program.rstrip()}\n\n" if program.strip() else ""
-    return f"{before}## What session {tag} showed\n\n{section}"
+    """Return program.md with the suggested lines at its end, with its own line ends."""
+    end = "\r\n" if "\r\n" in program else "\n"
+    before = f"{program.rstrip()}{2 * end}" if program.strip() else ""
+    return before + f"## What session {tag} showed\n\n{bullets(advice)}".replace("\n", end)
 
 
 def patch(program: str, advice: Sequence[Suggestion], tag: str, name: str = "program.md") -> str:

@@ -61,7 +61,6 @@ class SessionSummary:
     speed: SpeedEffect  # of the machine on scores
     stops: EarlyStops
     lost: list[tuple[int, Trial]]  # interrupted or disturbed trials with the number of their experiment
-    program: str  # program.md as it is now
     advice: list[Suggestion]  # lines that the evidence suggests for it
 
     @property
@@ -97,8 +96,8 @@ class SessionSummary:
         return [row for row in self.candidates if row.verdict in verdicts]
 
 
-def read(store: Ledger, session: Session, runs: Path, now: float, program: str = "") -> SessionSummary:
-    """Read a session as it is at `now` (unix seconds); `program` is the text of program.md."""
+def read(store: Ledger, session: Session, runs: Path, now: float) -> SessionSummary:
+    """Read a session as it is at `now` (unix seconds)."""
     rows, calls = experiment_rows(store, session), store.calls(session.id)
     keeps = [row.n for row in rows if row.verdict == "keep" and row.n > 0][-KEEPS:]
     suspects = [row.n for row in rows if row.verdict == "suspect"][-OTHERS:]
@@ -132,7 +131,6 @@ def read(store: Ledger, session: Session, runs: Path, now: float, program: str =
         speed=speed_effect(store, session),
         stops=early_stops(store, session),
         lost=lost_trials(store, session),
-        program=program,
         advice=advice.suggestions(rows, near, by_category, state.sigma),
     )
 

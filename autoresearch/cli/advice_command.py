@@ -9,7 +9,6 @@ from autoresearch.cli.app import JSON, LOOK, TAG, app, examples, open_ledger, pr
 from autoresearch.errors import UsageError
 
 if TYPE_CHECKING:
-    from autoresearch.analysis.summary import SessionSummary
     from autoresearch.config import Config
     from autoresearch.files import JsonObject
     from autoresearch.ledger import Ledger, Session
@@ -31,9 +30,9 @@ def advice(
         raise UsageError("--arm and --json are both given: choose one of them")
     root = project.repository()
     settings = config.load(root, {})
-    program = summary.read_program(root / settings.program)
+    program = suggested.read_program(root / settings.program)
     with open_ledger(tag) as (store, session):
-        found, arms = summary.read(store, session, root / "runs", time.time(), program), _arms(store, session, settings)
+        found, arms = summary.read(store, session, root / "runs", time.time()), _arms(store, session, settings)
     if as_json:
         print_json([each.as_json() for each in found.advice])
         return
@@ -42,7 +41,7 @@ def advice(
     if not found.advice:
         typer.echo(f"session {session.tag} is too short or too even to suggest a change of program.md", err=True)
     elif arm:
-        _add_arm(settings, arms, found)
+        _add_arm(settings, arms, suggested.add_to(program, found.advice, session.tag))
     else:
         print_code(suggested.patch(program, found.advice, session.tag, settings.program), "diff")
 
@@ -58,13 +57,12 @@ def _arms(store: "Ledger", session: "Session", settings: "Config") -> "list[Json
     return [{"agent": agent, "program": settings.program}]
 
 
-def _add_arm(settings: "Config", arms: "list[JsonObject]", found: "SessionSummary") -> None:
-    from autoresearch.analysis import advice as suggested
+def _add_arm(settings: "Config", arms: "list[JsonObject]", text: str) -> None:
+    """Write a program with this text as an arm."""
     from autoresearch.config import FILE
     from autoresearch.setup import project
     from autoresearch.setup.program_arm import add_program_arm
 
-    text = suggested.add_to(found.program, found.advice, found.session.tag)
     made = add_program_arm(project.repository(), settings, arms, text)
     typer.echo(f"wrote {made.program.name}: edit it as you like; it is compared with {settings.program}", err=True)
     if made.is_set:

@@ -18,7 +18,6 @@ def report(
     png: Path = typer.Option(None, help="File for the chart as PNG; needs the extra `plot`."),
 ) -> None:
     """Write a report of the session: one HTML page and a Markdown summary."""
-    from autoresearch import config
     from autoresearch.analysis import summary
     from autoresearch.files import write_atomically
     from autoresearch.report import html, markdown
@@ -27,8 +26,7 @@ def report(
 
     root = project.repository()
     with open_ledger(tag) as (store, session):
-        program = summary.read_program(root / config.load(root, {}).program)
-        session_summary = summary.read(store, session, root / "runs", time.time(), program)
+        session_summary = summary.read(store, session, root / "runs", time.time())
     title, blocks = page.title(session_summary), page.layout(session_summary)
     texts = {"report.html": html.page(title, blocks), "report.md": markdown.document(blocks)}
     for name, text in texts.items():

@@ -1,6 +1,7 @@
 """Lay out the report of a session: results, evidence, and what to look at next."""
 
 import math
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -251,9 +252,10 @@ def _programs(summary: SessionSummary) -> Iterator[Block]:
     yield Heading("program.md")
     yield tables.rates(summary.by_program, "version")
     if summary.advice:
+        tag = summary.session.tag
         words = "The counts above suggest these lines for the next session. To add them, paste them or use"
-        yield Paragraph([words, " ", Verbatim("git apply"), "."])
-        yield Code(advice.patch(summary.program, summary.advice, summary.session.tag), "diff")
+        yield Paragraph([words, " ", Verbatim(f"autoresearch advice --tag {shlex.quote(tag)} | git apply"), "."])
+        yield Code(advice.bullets(summary.advice))
         yield Table(["line", "evidence"], [[each.line.partition(":")[0], each.evidence] for each in summary.advice])
         yield Paragraph(["To try them beside program.md as it is:", " ", Verbatim("autoresearch advice --arm"), "."])
 

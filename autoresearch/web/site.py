@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from autoresearch import config
 from autoresearch.analysis import summary
 from autoresearch.analysis.experiment_details import ExperimentDetails, read_experiment
 from autoresearch.analysis.summary import SessionSummary
@@ -50,8 +49,7 @@ class Site:
         return read_experiment(store, session, self.runs, experiment)
 
     def summary(self, store: Ledger, session: Session, now: float) -> SessionSummary:
-        program = summary.read_program(self.root / config.load(self.root, {}).program)
-        return summary.read(store, session, self.runs, now, program)
+        return summary.read(store, session, self.runs, now)
 
 
 def address(tag: str, *rest: object) -> str:

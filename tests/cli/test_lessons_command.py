@@ -79,6 +79,27 @@ def test_advice_is_a_patch_with_its_evidence(
     assert call_main(monkeypatch, "advice", "--json", "--arm") == 2
 
 
+@pytest.mark.parametrize("program", ["Lower it.\r\n\r\nBe bold.\r\n", "Lower it.", f"{'long ' * 100}\n"])
+def test_the_command_of_the_report_adds_the_lines_to_the_program_of_the_settings(
+    night: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], program: str
+) -> None:
+    path = night / "notes" / "aims.md"
+    path.parent.mkdir()
+    path.write_bytes(program.encode())
+    (night / "autoresearch.yaml").write_text("program: notes/aims.md\n")
+    assert call_main(monkeypatch, "report") == 0
+    report = (night / "runs" / "t" / "report.md").read_text()
+    assert "`autoresearch advice --tag t | git apply`" in report
+    (words,) = (line for line in report.splitlines() if line.startswith("- Nothing was tried yet in: "))
+    capfd.readouterr()
+    assert call_main(monkeypatch, "advice", "--tag", "t") == 0
+    (night / "advice.patch").write_bytes(capfd.readouterr().out.encode())
+    git(night, "apply", "advice.patch")
+    added, end = path.read_bytes().decode(), "\r\n" if "\r" in program else "\n"
+    assert added.startswith(program.rstrip()) and f"{end}{words}{end}" in added
+    assert added.count("\n") == added.count(end)
+
+
 def test_advice_becomes_a_program_of_its_own(
     night: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -216,7 +216,7 @@ def test_suspects_come_first_and_what_else_there_is_has_its_place(ledger, sessio
     ]  # fmt: skip
     assert "| 3 | -0.0050 | -0.5±1.4 | 90 % | 1 | nearly |" in text
     assert "| optimiser | 10 | 0 | 0 | 0 | +10.0 sigma | 0.0 | dead end |" in text
-    assert "+- Leave optimiser changes alone: 10 were measured, none was probably better." in text
+    assert "\n- Leave optimiser changes alone: 10 were measured, none was probably better." in text
     assert "| 2 | crash | boom | oom |" in text and "Your notes: try a longer warmdown" in text
 
 

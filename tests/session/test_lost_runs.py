@@ -153,7 +153,7 @@ def test_what_was_read_from_git_can_be_looked_at_and_exported(bench: Bench) -> N
             assert list(experiment_page.layout(details))
         facts = status(store, session, time.time())
         assert (facts.best, facts.kept, facts.experiments) == (3, 2, 3)
-        text = html.page("t", report.layout(summary.read(store, session, bench.root / "runs", time.time(), "")))
+        text = html.page("t", report.layout(summary.read(store, session, bench.root / "runs", time.time())))
         assert "1 fresh re-run confirms it" in text
         made = export.create_branch(export.read_lineage(store, session), bench.workspace, "mine")
     assert made.experiments == [1, 3]

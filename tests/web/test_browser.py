@@ -175,7 +175,7 @@ def write_report(root: Path, folder: Path) -> Path:
     with Ledger.open(root / "runs" / "ledger.db", readonly=True) as store:
         wild = store.session("wild")
         assert wild is not None
-        found = summary.read(store, wild, root / "runs", 0.0, (root / "program.md").read_text())
+        found = summary.read(store, wild, root / "runs", 0.0)
     path = folder / "report.html"
     path.write_text(html.page("t", report.layout(found)))
     return path
