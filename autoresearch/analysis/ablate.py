@@ -19,6 +19,7 @@ from autoresearch.analysis.session_noise import session_noise
 from autoresearch.errors import UserError, require
 from autoresearch.ledger import Event, Experiment
 from autoresearch.ledger import statements as rules
+from autoresearch.metric import Metric
 from autoresearch.workspace.git import blob_hash
 
 PURPOSE = "ablate"
@@ -53,12 +54,18 @@ class Part:
         """Return True if the change should stay: nothing shows that it is idle."""
         return self.finding != "idle"
 
-    @property
-    def words(self) -> str:
+    def describe_loss(self, metric: Metric) -> str | None:
+        """Return what is lost without it, as a change of the number; None if nothing was measured."""
         if self.loss is None or self.error is None:
+            return None
+        return f"{metric.change(self.loss)} ± {metric.spread(self.error)}"
+
+    def describe(self, metric: Metric) -> str:
+        """Return what is lost without it, and what that shows."""
+        if (lost := self.describe_loss(metric)) is None:
             return f"not measured: {self.conflict or 'for an unknown reason'}"
         notes = {"idle": ": it carries nothing", "unclear": f": {describe_undecided([self])}"}
-        return f"{self.loss:+.4f} ± {self.error:.4f} without it{notes.get(self.finding, '')}"
+        return f"{lost} without it{notes.get(self.finding, '')}"
 
 
 def describe_undecided(parts: Sequence[Part]) -> str:

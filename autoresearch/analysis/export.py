@@ -24,7 +24,7 @@ from autoresearch.metric import VAL_BPB, Metric
 from autoresearch.text import one_line
 from autoresearch.workspace.workspace import Workspace
 
-MAX_SUBJECT_CHARS, LINE_CHARS, MAX_HYPOTHESIS_CHARS = 72, 76, 2000
+MAX_SUBJECT_CHARS, LINE_CHARS, MAX_HYPOTHESIS_CHARS, MAX_AGENT_CHARS = 72, 76, 2000, 200
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def message(lineage: Lineage, keep: Experiment) -> str:
         "Delta": "-" if keep.delta is None else f"{metric.sign(keep.delta):+.6f}",
         "Sigma": f"{keep.sigma or 0.0:.6f}",
         "Kept-As": kept_as(keep),
-        "Agent": " ".join(filter(None, (keep.agent, keep.model))),
+        "Agent": one_line(" ".join(filter(None, (keep.agent, keep.model))), MAX_AGENT_CHARS),
         **({"Near-Misses": ", ".join(map(str, keep.pooled))} if keep.pooled else {}),
         "Grade": lineage.session.grade or "-",
         "Reviewed": _review_words(lineage.reviews.get(keep.n)),
@@ -160,7 +160,7 @@ def _squash_message(lineage: Lineage) -> str:
         metric.trailer: f"{' -> '.join(scores)}, as the search saw it",
         "Honest-Total": _total_words(lineage.total, metric),
         "Grade": lineage.session.grade or "-",
-        "Reviewed": "; ".join(f"{keep.n} {_review_words(lineage.reviews.get(keep.n))}" for keep in keeps),
+        "Reviewed": _reviews_words(lineage),
         **_transfer_trailer(lineage.transfer, keeps[-1].n, whole=True),
     }
     return "\n\n".join([_shorten_subject(subject), *parts, _trailers(trailers)])
@@ -178,6 +178,13 @@ def _indent_hypothesis(keep: Experiment) -> str:
 
 def _review_words(review: Review | None) -> str:
     return "no" if review is None else f"{review.word} by {_clean(review.by, 60) or 'somebody'}"
+
+
+def _reviews_words(lineage: Lineage) -> str:
+    """Return the review of each keep, rejected ones first."""
+    found = [(keep.n, lineage.reviews.get(keep.n)) for keep in lineage.keeps]
+    found.sort(key=lambda each: each[1] is None or each[1].accepted)
+    return "; ".join(f"{n} {_review_words(review)}" for n, review in found)
 
 
 def _evidence(keep: Experiment, metric: Metric) -> str:
@@ -225,13 +232,13 @@ def _transfer_words(transfer: Transfer, step: VersionGain) -> str:
 
 
 def _trailers(values: Mapping[str, object]) -> str:
-    return "".join(f"{name}: {_clean(str(value), 200)}\n" for name, value in values.items())
+    return "".join(f"{name}: {_clean(str(value), None)}\n" for name, value in values.items())
 
 
 def _shorten_subject(words: str) -> str:
     return words if len(words) <= MAX_SUBJECT_CHARS else f"{words[: MAX_SUBJECT_CHARS - 3].rstrip()}..."
 
 
-def _clean(text: str | None, most: int = MAX_HYPOTHESIS_CHARS) -> str:
+def _clean(text: str | None, most: int | None = MAX_HYPOTHESIS_CHARS) -> str:
     """Put text on one line; `#1` and `@name` no longer refer to issues or people."""
     return re.sub(r"#(?=\d)|@(?=\w)", lambda match: f"{match[0]} ", one_line(text, most))

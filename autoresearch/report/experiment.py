@@ -114,7 +114,7 @@ def _proposal(details: ExperimentDetails) -> dict[str, str]:
         "mode": f"{one_line(experiment.mode)}{line}{opening}" if experiment.mode else "",
         "program.md": Verbatim((experiment.program_hash or "")[:8]),
         "review": review(details.review) if details.review else "",
-        "ablation": one_line(details.part.words) if details.part else "",
+        "ablation": one_line(details.part.describe(details.metric)) if details.part else "",
     }
 
 

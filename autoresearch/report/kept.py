@@ -6,6 +6,7 @@ from autoresearch.analysis.ablate import Ablation
 from autoresearch.analysis.summary import KEEPS, OTHERS, SessionSummary
 from autoresearch.ledger import ExperimentRow
 from autoresearch.ledger.rows import kept_as
+from autoresearch.metric import Metric
 from autoresearch.report import experiment, experiment_table, tables
 from autoresearch.report.blocks import Block, Code, Fold, Heading, Paragraph, Table, Verbatim, safe
 
@@ -56,7 +57,7 @@ def _detail(summary: SessionSummary, row: ExperimentRow) -> Iterator[Block]:
 
 
 def _table(summary: SessionSummary) -> Table:
-    parts = _describe_parts(summary.ablation) if summary.ablation else {}
+    parts = _describe_parts(summary.ablation, summary.status.metric) if summary.ablation else {}
     return experiment_table.table(
         summary.keeps,
         COLUMNS,
@@ -68,12 +69,12 @@ def _table(summary: SessionSummary) -> Table:
     )
 
 
-def _describe_parts(ablation: Ablation) -> dict[int, str]:
+def _describe_parts(ablation: Ablation, metric: Metric) -> dict[int, str]:
     """Say what each keep carries; a pool by its parts."""
     words: dict[int, list[str]] = {}
     for part in ablation.parts:
         name = "" if part.pool is None else f"{part.n}: "
-        words.setdefault(part.n if part.pool is None else part.pool, []).append(f"{name}{part.words}")
+        words.setdefault(part.n if part.pool is None else part.pool, []).append(f"{name}{part.describe(metric)}")
     return {n: "; ".join(each) for n, each in words.items()}
 
 

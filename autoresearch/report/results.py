@@ -82,10 +82,10 @@ def _findings(result: "Ablation") -> Iterator[str]:
 
 def _part(part: "Part", metric: Metric) -> list[str]:
     what = " | ".join(one_line(words) for words in (part.conflict, part.change) if words)
-    if part.loss is None or part.error is None or part.p_carries is None:
+    lost = part.describe_loss(metric)
+    if lost is None or part.p_carries is None:
         return [str(part.n), "not measured", "-", "-", what]
-    loss, sure = f"{metric.change(part.loss)} ± {metric.spread(part.error)}", describe_odds(part.p_carries)
-    return [str(part.n), loss, sure, ANSWERS[part.finding], what]
+    return [str(part.n), lost, describe_odds(part.p_carries), ANSWERS[part.finding], what]
 
 
 def unpriced(calls: Sequence[Call]) -> list[Block]:

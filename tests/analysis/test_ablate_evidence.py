@@ -29,7 +29,7 @@ from autoresearch.judge.noise import STEADY, WeightedModel
 from autoresearch.ledger import Event, Ledger
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings, TrialPlan
-from autoresearch.metric import VAL_BPB
+from autoresearch.metric import VAL_BPB, Metric
 from autoresearch.report import results
 from autoresearch.session.events import LedgerEvent, SessionEvent
 
@@ -90,7 +90,22 @@ def test_each_part_of_a_pool_is_measured_and_judged(remeasurer: Remeasurer) -> N
         (3, 4, "carries"),
     ]
     assert result.bound == pytest.approx(0.2 * 0.06, abs=0.001) and result.idle == [2]
-    assert result.parts[1].words.endswith("it carries nothing")
+    assert result.parts[1].describe(VAL_BPB).endswith("it carries nothing")
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        (Metric("accuracy", goal="max", kind="rate"), "-0.0500 ± 0.0100 without it"),
+        (Metric("seconds", kind="time"), "+5.13 % ± 1 % without it"),
+        (VAL_BPB, "+0.0500 ± 0.0100 without it"),
+    ],
+)
+def test_a_loss_is_a_change_of_the_number(metric: Metric, words: str) -> None:
+    part = Part(4, "an idea", 0.05, 0.01, p_carries=1.0, p_idle=0.0, more_pairs=0)
+    assert part.describe(metric) == words
+    table, _ = results.ablation(Ablation(9, 3, [part], 0.002), metric)
+    assert words.startswith(table.rows[0][1])
 
 
 def test_a_change_that_the_final_version_needs_is_said_and_the_others_are_measured(
@@ -104,7 +119,9 @@ def test_a_change_that_the_final_version_needs_is_said_and_the_others_are_measur
 
     needed, *others = ablate(replace(remeasurer, referee=FunctionReferee(needs_alpha, quick)), 3).parts
     assert tried.count(False) == 1 and len(tried) == 1 + 3 * 3
-    assert "without it the version fails: " in needed.words and "NameError: ALPHA" in needed.words
+    assert "without it the version fails: " in needed.describe(VAL_BPB) and "NameError: ALPHA" in needed.describe(
+        VAL_BPB
+    )
     assert needed.carries and all(part.p_carries is not None for part in others)
 
 
@@ -149,7 +166,9 @@ def test_a_decision_that_is_far_away_is_not_counted() -> None:
 )
 def test_what_is_not_decided_says_what_would(more: int, words: str) -> None:
     part = Part(4, "an idea", 0.003, 0.008, p_carries=0.64, p_idle=0.9, more_pairs=more)
-    assert part.finding == "unclear" and part.carries and part.words == f"+0.0030 ± 0.0080 without it: {words}"
+    assert (
+        part.finding == "unclear" and part.carries and part.describe(VAL_BPB) == f"+0.0030 ± 0.0080 without it: {words}"
+    )
     *_, paragraph = results.ablation(Ablation(9, 3, [part], 0.002), VAL_BPB)
     assert words in str(paragraph) and "--prune" not in str(paragraph)
 
@@ -158,7 +177,7 @@ def test_an_ablation_under_the_older_rule_says_of_nothing_that_it_is_idle() -> N
     parts = [{"n": 4, "change": "an idea", "loss": 0.0, "error": 0.001, "p_carries": 0.5, "p_idle": 0.99}]
     event = Event(1, 1, 0.0, "ablation", None, "", {"final": 4, "draws": 3, "parts": parts}, None)
     old = newest_ablation([event])
-    assert old is not None and old.idle == [] and old.parts[0].words.endswith("not decided")
+    assert old is not None and old.idle == [] and old.parts[0].describe(VAL_BPB).endswith("not decided")
 
 
 @pytest.mark.slow

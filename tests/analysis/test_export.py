@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -170,6 +171,20 @@ def test_what_was_reviewed_is_not_named_and_the_last_word_counts(repository: Pat
     )
     create_branch(repository, squash=True, force=True)
     assert trailers(repository, "home")["Reviewed"] == "1 rejected by Ann"
+
+
+def test_a_rejection_is_never_cut_off(repository: Path) -> None:
+    second_keep(repository, "x")
+    with Ledger.open(repository / "runs" / "ledger.db") as store:
+        session = store.session()
+        assert session is not None
+        store.event(session.id, "review", "accepted", n=1, data={"accepted": True, "by": "A" * 60})
+        store.event(session.id, "review", "rejected", n=2, data={"accepted": False, "by": "B" * 60})
+        lineage = export.read_lineage(store, session)
+        many = replace(lineage, keeps=[replace(lineage.keeps[0], n=n) for n in range(10, 60)] + lineage.keeps)
+        export.create_branch(many, Workspace(repository), "home", squash=True)
+    told = trailers(repository, "home")["Reviewed"]
+    assert told.startswith(f"2 rejected by {'B' * 60}; 10 no; ") and told.endswith(f"1 accepted by {'A' * 60}")
 
 
 def test_a_keep_that_is_no_gain_says_so(repository: Path) -> None:
