@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 SIGNIFICANT = 5  # digits of a score that is not in bits per byte
 OF_A_CHANGE = 3  # digits of a difference of such scores
 MAX_DECIMALS = 9
+MAX_PLAIN = 1e15  # numbers from here on are written with a power of ten
 AUTO, EXACT, NOISY, RATE, TIME = "auto", "exact", "noisy", "rate", "time"  # kinds
 
 
@@ -187,8 +188,13 @@ def _round(value: float, digits: int) -> float:
 
 
 def _number(value: float, digits: int, sign: str = "-") -> str:
-    """Return a number with so many digits, as few decimals as that needs, and none where it is whole."""
-    if value == round(value) and abs(value) < 10**15:
+    """Return a number with so many digits, as few decimals as that needs, and none where it is whole.
+
+    Powers of ten where that would be too long.
+    """
+    if value == round(value) and abs(value) < MAX_PLAIN:
         return f"{value + 0.0:{sign}.0f}"
     decimals = digits - 1 - math.floor(math.log10(abs(value)))
+    if abs(value) >= MAX_PLAIN or decimals > MAX_DECIMALS:
+        return f"{value:{sign}.{digits}g}"
     return f"{value:{sign}.{min(max(decimals, 0), MAX_DECIMALS)}f}"

@@ -25,6 +25,10 @@ def test_numbers_have_the_digits_that_matter_and_the_sign_of_the_raw_value() -> 
     assert (Metric("count").score(36.0), Metric("count").change(-1.0)) == ("36", "-1")
     assert runtime.change(math.log(0.5)) == "-50 %" and runtime.with_unit("12") == "12 ms"
     assert (VAL_BPB.score(1.5), VAL_BPB.change(-0.01), VAL_BPB.exact_score(1.5)) == ("1.5000", "-0.0100", "1.500000")
+    tiny = Metric("error")
+    assert (tiny.score(3.2e-11), tiny.change(-4.56e-12), tiny.spread(1.2e-10)) == ("3.2e-11", "-4.56e-12", "1.2e-10")
+    assert (tiny.score(1e300), tiny.score(2.5e16), tiny.score(1e14)) == ("1e+300", "2.5e+16", "1" + "0" * 14)
+    assert (tiny.score(0.00012345), tiny.change(0.0)) == ("0.00012345", "+0")
     assert describe_gain(0.0, Metric("steps", kind="exact")) == "any gain of steps"
 
 
