@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from autoresearch.analysis.export import Branch
     from autoresearch.analysis.total import Total
     from autoresearch.ledger import Experiment, Ledger, Session
-    from autoresearch.metric import Metric
 
 
 @app.command(rich_help_panel=VERIFY, epilog=examples("autoresearch total", "autoresearch total --pairs 5"))
@@ -136,7 +135,7 @@ def export(
             workspace = Workspace.of(root, config.load(root, {}))
             kept = exports.read_lineage(store, session)
             made = exports.create_branch(kept, workspace, branch, squash, force)
-            _say_total(kept.total, session.metric)
+            _say_total(kept.total, session)
         files = _write_files(store, session, root / "runs", tsv, jsonl, sft)
     weights = _train_again(None, tag, checkpoint, slots, wait) if checkpoint else None
     if made:
@@ -188,10 +187,11 @@ def _pairs_path(sft: Path) -> Path:
     return sft.with_name(f"{sft.stem}.pairs{sft.suffix}")
 
 
-def _say_total(total: "Total | None", metric: "Metric") -> None:
+def _say_total(total: "Total | None", session: "Session") -> None:
     from autoresearch.report.format import between
 
-    words = "not measured yet: `autoresearch total`"
+    has_holdout, metric = session.settings.get("holdout", True), session.metric
+    words = "not measured yet: `autoresearch total`" if has_holdout else "none: there is no holdout"
     if total:
         words = f"{metric.change(total.val.mean)}, {between(total.val, metric.change)}"
     typer.echo(f"the honest total: {words}", err=True)

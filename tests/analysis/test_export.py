@@ -294,6 +294,14 @@ def test_the_command_says_what_it_made_and_warns_of_what_nobody_read(
     assert "name an export" in str(CliRunner().invoke(app, ["export"]).exception)
 
 
+def test_without_a_holdout_there_is_no_total_to_wait_for(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Ledger.open(repository / "runs" / "ledger.db") as store:
+        store.query("UPDATE sessions SET settings = json_set(settings, '$.holdout', json('false'))")
+    monkeypatch.chdir(repository)
+    done = CliRunner().invoke(app, ["export", "--branch", "home"])
+    assert done.exit_code == 0 and "the honest total: none: there is no holdout" in done.stderr
+
+
 def test_the_originals_analysis_reads_the_table(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read a table as the original's notebook does: no crashes, keeps, their running minimum."""
     monkeypatch.chdir(repository)
