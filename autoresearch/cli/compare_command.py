@@ -45,7 +45,8 @@ def compare(
         print_json({"arms": [each.as_json() for each in describe_arms(arms)], "comparison": comparison})
     else:
         caveat = arm_table.WHOLE_NIGHTS if whole else arm_table.CAVEAT
-        print_blocks(arm_table.layout(arms, session.metric, caveat), Console())
+        metric = whole[0].metric if len(whole) == 2 else session.metric
+        print_blocks(arm_table.layout(arms, metric, caveat), Console())
 
 
 def _find(store: "Ledger", session: "Session", name: str) -> "ArmResults":

@@ -167,6 +167,17 @@ def test_compare_takes_arms_and_sessions(ledger, session, monkeypatch, capfd) ->
     assert json.loads(printed.out)["comparison"]["leader"] == "t"
 
 
+def test_gains_of_two_sessions_are_in_their_metric(ledger, session, monkeypatch, capfd) -> None:
+    """The session of the moment may have another one."""
+    for tag in ("u", "v"):
+        settings = {"metric": "seconds", "kind": "time"}
+        other = ledger.create_session(tag, f"autoresearch/{tag}", "b" * 40, "mix", "default", settings, {}, 7)
+        add(ledger, other, 0, "keep", val_bpb=2.0)
+        add(ledger, other, 1, "keep", val_bpb=1.0, delta=-0.7)
+    assert call_main(monkeypatch, "compare", "u", "v", "--tag", "t") == 0
+    assert "70 % (" in capfd.readouterr().out
+
+
 def test_sessions_that_were_measured_differently_are_no_comparison(ledger, session, monkeypatch, capfd) -> None:
     other = ledger.create_session("u", "autoresearch/u", "b" * 40, "mix", "default", {"budget": "5m"}, {}, 7)
     add(ledger, session, 1, "keep")
