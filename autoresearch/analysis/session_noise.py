@@ -12,7 +12,7 @@ from autoresearch.ledger.trials import FRESH
 
 
 def session_noise(store: Ledger, session: Session) -> tuple[float, float] | None:
-    """Return the newest sigma of a session, in bits per byte, and its degrees of freedom; None before the base."""
+    """Return the newest sigma of a session, on the scale, and its degrees of freedom; None before the base."""
     sigma = newest_sigma(store, session)
     return None if sigma is None else (sigma, _noise(store, session).dof)
 

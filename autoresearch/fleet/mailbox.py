@@ -33,9 +33,11 @@ class Mailbox:
         self._unwanted = set[str]()
 
     def report(self, key: str, report: Report) -> bool:
-        """Take a report; return whether the trial is not wanted any more."""
+        """Take a report; return whether the trial is not wanted any more. Nobody reads those of such a trial."""
+        if key in self._unwanted:
+            return True
         self._reports[key] = report
-        return key in self._unwanted
+        return False
 
     def end(self, key: str) -> None:
         """Let a trial end at its next report."""
@@ -52,6 +54,7 @@ class Mailbox:
         return self._answers.pop(key, None)
 
     def forget(self, key: str) -> None:
+        """Drop what is known of a trial; one that should end may still run, and is told so."""
         self._reports.pop(key, None)
         self._answers.pop(key, None)
 
