@@ -18,7 +18,7 @@ import pytest
 from support.sessions import session_of
 
 from autoresearch.agents.base import BadProposal, Proposal, Unavailable, Unusable
-from autoresearch.agents.command import command_agent
+from autoresearch.agents.command import command_agent, executables
 from autoresearch.agents.registry import create
 from autoresearch.agents.services import CallRecord, Services
 from autoresearch.brief.brief import Brief
@@ -286,6 +286,13 @@ def test_a_command_that_does_not_exist_is_known_before_any_trial(
     ):
         with pytest.raises(UsageError, match=reason):
             create(spec)
+
+
+@pytest.mark.parametrize("start", ["", "/"])
+def test_a_long_prompt_is_one_word(start: str, brief: Brief) -> None:
+    prompt = start + "do this. " * 40
+    assert executables.split_words(f"tool -p '{prompt}'") == ["tool", "-p", prompt]
+    assert "SMOOTHING = 0.25" in create(f"command:{GOOD}; : '{prompt}'").propose(brief).text
 
 
 def test_a_cap_on_dollars_cannot_be_held() -> None:

@@ -1,5 +1,6 @@
 """Find the program that a command starts, and the files of that program, which its cell must be able to read."""
 
+import os
 import re
 import shlex
 import shutil
@@ -66,8 +67,13 @@ def program_files(program: Path) -> list[Path]:
     return [real, *packages, *_libraries(real), *_interpreter(real)]
 
 
+def is_file(word: str) -> bool:
+    """Return whether a word of a command is the path of a file; a whole prompt is not."""
+    return os.path.isfile(word)  # noqa: PTH113  (Path.is_file raises for long names)
+
+
 def _is_relative_file(word: str) -> bool:
-    return not word.startswith(("/", "-")) and Path(word).is_file()
+    return not word.startswith(("/", "-")) and is_file(word)
 
 
 def _libraries(real: Path) -> list[Path]:

@@ -50,7 +50,7 @@ class Tool:
         program = executables.locate(words[0])
         if program is None:
             raise Unusable(f"there is no command `{words[0]}` here: install it, or give its full path")
-        named = [Path(word) for word in words[1:] if word.startswith("/") and Path(word).is_file()]
+        named = [Path(word) for word in words[1:] if word.startswith("/") and executables.is_file(word)]
         files = _copies([*preset.files, *(() if _variables(preset.keys) else preset.login)])
         texts = [content.decode(errors="replace") + "\n" for content in files.values()]
         keys = _variables([*preset.keys, *config.command_env])
