@@ -1,5 +1,6 @@
 """Clean what cells and agents say: terminal escapes, control characters, secrets, numbers beyond measure."""
 
+import json
 import os
 import re
 from collections.abc import Iterable
@@ -67,6 +68,12 @@ def first_and_last_lines(text: str, first: int, last: int, most: int) -> list[st
 def plain_text(text: str) -> str:
     """Remove everything that a terminal would obey or UTF-8 cannot hold."""
     return _CONTROLS.sub("", _ESCAPES.sub("", text))
+
+
+def encodable(value: Any) -> Any:
+    """Return a JSON value that UTF-8 can hold: halves of a surrogate pair are joined, single ones replaced."""
+    text = json.dumps(value, ensure_ascii=False)
+    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 def one_line(text: str | None, most: int | None = None) -> str:

@@ -366,3 +366,18 @@ def test_traces_hold_no_secrets(brief: Brief, monkeypatch: pytest.MonkeyPatch) -
     for secret in (KEY, "sk-proj-abcdef", "openai-0123456789"):
         assert secret not in stored
     assert "[secret]" in stored
+
+
+@pytest.mark.parametrize("Server", [ChatServer, MessagesServer])
+def test_half_a_character_in_a_reply_is_no_fault(brief: Brief, Server: type[MessagesServer]) -> None:
+    half, pair = "\ud83d", "\ud83d\ude00"
+    written = half if Server is ChatServer else ""  # in a tool call, the SDK of Messages refuses it
+    first = Reply([text(f"{half} less {pair}"), edit(new=f"SMOOTHING = 0.1  # {written}")])
+    calls: list[CallRecord] = []
+    services = Services(on_call=calls.append, sleep=lambda seconds: None, max_wait_s=0.0)
+    with Server([first, Reply([edit(f"0.1  # {written}", "0.1"), propose(hypothesis=f"less {written}")])]) as server:
+        config = Config(base_url=server.url, auth_token=SecretStr(KEY), model=MODEL)
+        proposal = create("openai" if Server is ChatServer else "claude", config, services).propose(brief)
+    assert proposal.text != brief.source and len(server.requests) == 2
+    assert not [call.error for call in calls if call.error]
+    assert "less \U0001f600" in str(server.requests[1].body)

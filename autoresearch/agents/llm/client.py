@@ -19,7 +19,7 @@ from autoresearch.agents.services import CallRecord, Services
 from autoresearch.agents.spend_limit import SpendLimit
 from autoresearch.config import Config
 from autoresearch.files import JsonObject
-from autoresearch.text import Trace, one_line
+from autoresearch.text import Trace, encodable, one_line
 
 OVERHEAD_TOKENS = 2000  # that a server may add to a prompt: tool definitions have a preamble
 HEAD_START_TOKENS = 250  # that may be written before the clock counts
@@ -75,8 +75,8 @@ class Server:
         return pause
 
     def _call(self, request: Request, trace: Trace) -> Reply:
-        body = self.api.body(request)
-        size = len(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"))
+        body: JsonObject = encodable(self.api.body(request))  # a model may have written half a character
+        size = len(json.dumps(body, ensure_ascii=False).encode())
         reserved = self.spend_limit.reserve(self._max_cost(request, body, size))
         has_price = self.prices.price(request.model) is not None
         record = CallRecord(request.n, request.purpose, request.model, cost_usd=reserved if has_price else None)
