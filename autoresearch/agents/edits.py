@@ -24,6 +24,8 @@ _START = re.compile(r"(<{5,9})(?!<)")
 _END = re.compile(r">{5,9}(?!>)")
 _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[^\n`]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.S | re.M)
 
+_BLOCK = re.compile(r"^(<{5,9})(?!<).*?(?:^>{5,9}[^\n]*$|\Z)", re.S | re.M)
+
 Span = tuple[int, int]
 
 
@@ -125,6 +127,11 @@ def strip_thoughts(reply: str) -> str:
     Tags elsewhere than at the start of a line, or where a line ends, may belong to a program.
     """
     return _THOUGHTS_CUT.sub("", _THOUGHTS.sub("", plain(reply)))
+
+
+def strip_code(reply: str) -> str:
+    """Return the words of a reply without its blocks and fences."""
+    return _FENCE.sub("", _BLOCK.sub("", reply))
 
 
 def replace_once(text: str, old: str, new: str, path: str = FILE) -> str:

@@ -124,6 +124,12 @@ def find_in_reply(reply: str) -> Rationale:
     return read(found)
 
 
+def count_in_reply(reply: str) -> int:
+    """Return how many records a plain-text reply has, by their hypotheses."""
+    lines: int = sum(match[1].lower() == "hypothesis" for match in map(_LINE.match, split_lines(reply)) if match)
+    return max(lines, sum('"hypothesis"' in match[0] for match in _OBJECT.finditer(reply)))
+
+
 def _experiment(value: object) -> int | None:
     """Return the number of an experiment, None if there is none."""
     number = _number(value)

@@ -166,6 +166,30 @@ def test_plain_text_holds_several_proposals(brief: Brief) -> None:
         assert texts(made) == expected(brief, 0.1, 0.2, 0.3) and made[1].hypothesis == "to 0.2"
 
 
+@pytest.mark.parametrize(
+    "heading", ["Proposal {k}: less smoothing", "## Proposal {k} — to less", "**Proposal {k}**: less", "Proposal #{k}."]
+)
+def test_headings_in_plain_text_may_have_a_title(brief: Brief, heading: str) -> None:
+    parts = [f"{heading.format(k=k)}\n\nHypothesis: to {x}\n\n{block(x)}\n" for k, x in enumerate((0.1, 0.2), 1)]
+    for wanted in (3, 1):
+        asked = replace(brief, proposals=wanted)
+        made = ask([Reply([text("".join(parts))])], asked, edit_format="text", model="qwen3")
+        assert texts(made) == expected(brief, *(0.1, 0.2)[:wanted]) and made[0].hypothesis == "to 0.1"
+
+
+def test_several_hypotheses_in_plain_text_are_not_one_proposal(brief: Brief) -> None:
+    said = f"Hypothesis: to 0.1\n\n{block(0.1)}\nHypothesis: sharper\n\n{block(0.2).replace('0.5', '0.1')}"
+    with pytest.raises(BadProposal, match="no proposal"):
+        ask([Reply([text(said)])], brief, edit_format="text", model="qwen3")
+
+
+def test_a_heading_within_the_code_ends_no_proposal(brief: Brief) -> None:
+    code = brief.source.replace("SMOOTHING = 0.5", "# Proposal 2: as written\nSMOOTHING = 0.1")
+    said = f"Hypothesis: to 0.1\n\n```python\n{code}```\n"
+    made = ask([Reply([text(said)])], brief, edit_format="text", model="qwen3")
+    assert len(made) == 1 and "# Proposal 2" in made[0].text
+
+
 def test_one_of_several_in_plain_text_that_cannot_be_read_is_left_out(brief: Brief) -> None:
     wrong = "Proposal 1\nHypothesis: x\n<<<<<<< SEARCH\nnope\n=======\ny\n>>>>>>> REPLACE\n"
     right = f"Proposal 2\nHypothesis: to 0.2\n{block(0.2)}"

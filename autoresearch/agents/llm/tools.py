@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from operator import itemgetter
 
 from autoresearch.agents import edits, rationale, trial_tools
@@ -18,7 +19,8 @@ from autoresearch.source_tree import EditRules
 
 EDITOR = "str_replace_based_edit_tool"
 MAX_ANSWER_CHARS = 20_000  # of an answer other than the file itself
-_NEXT_PROPOSAL = re.compile(r"^\W{0,9}proposal[ \t]+\d\W{0,9}$", re.I | re.M)  # a line between two in plain text
+# a line between two in plain text, perhaps with a title: `## Proposal 2: less depth`
+_NEXT_PROPOSAL = re.compile(r"^\W{0,9}proposal[ \t]+#?\d{1,2}(?:[*_`]*[ \t]*[^\w\s][^\n]*)?[ \t]*$", re.I | re.M)
 
 _EDITOR_INPUT: JsonObject = {
     "command": {"type": "string", "enum": ["view", "create", "str_replace", "insert"]},
@@ -54,6 +56,10 @@ _OF_SEVERAL_FILES = {  # tools that are described differently where there are se
 DeliverText = Callable[[str, Rationale], str | None]  # takes a text and the record of its change as soon as it is made
 _ONE_MORE = """proposed: {count} of up to {wanted}. {subject} again the incumbent's. Make another change, \
 independent of this one, and propose it; or end your work with a reply without a tool call."""
+
+_SEVERAL_AT_ONCE = (
+    "there are several hypotheses in one proposal: begin each proposal with a line `Proposal 1` and so on"
+)
 
 
 class EditSession:
@@ -118,11 +124,8 @@ class EditSession:
         if self.role == "idea":
             self._read_idea(reply)
             return
-        parts = _NEXT_PROPOSAL.split(reply) if self.wanted > 1 else [reply]
-        if len(parts) > 1 and "hypothesis" not in parts[0].lower():  # an introduction
-            del parts[0]
         wrong: ValueError | None = None
-        for part in parts:
+        for part in [reply] if self.role == "code" else _split_proposals(reply):
             if self.finished:
                 break
             try:
@@ -142,6 +145,8 @@ class EditSession:
     def _read_change(self, reply: str) -> None:
         """Read one new text from a plain-text reply. Raises ValueError, and then leaves the edits as they were."""
         record = None if self.role == "code" else rationale.find_in_reply(reply)
+        if record is not None and rationale.count_in_reply(edits.strip_code(reply)) > 1:
+            raise ValueError(_SEVERAL_AT_ONCE)
         edited = self.editor, self.editor.text, self.before, self.start
         try:
             if record is not None and record.start_from is not None:
@@ -248,3 +253,14 @@ class EditSession:
         self._check({})
         self.finished = True
         return "done"
+
+
+def _split_proposals(reply: str) -> list[str]:
+    """Return the proposals of a plain-text reply: parts under headings, each with a hypothesis of its own."""
+    starts = [heading.start() for heading in _NEXT_PROPOSAL.finditer(reply)]
+    parts = [""]
+    for start, end in pairwise([0, *starts, len(reply)]):
+        if rationale.count_in_reply(parts[-1]) and rationale.count_in_reply(reply[start:end]):
+            parts.append("")
+        parts[-1] += reply[start:end]
+    return parts
