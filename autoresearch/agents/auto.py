@@ -117,6 +117,12 @@ def settle_unasked(config: Config, found: Sequence[Researcher], recorded: str | 
     return offer.settings | {"agent": agent}
 
 
+def name_model(agent: str, model: object) -> str:
+    """Return the agent with the model that a flag gives it, unless it names one: a session keeps both."""
+    kind, _, own = agent.partition(":")
+    return f"{kind}:{model}" if kind in MODELS and model and not own else agent
+
+
 def describe(agent: str, config: Config, environment: Mapping[str, str], home: Path | None) -> Researcher:
     """Describe the researcher that `--agent` names."""
     kind, _, argument = agent.partition(":")

@@ -51,7 +51,8 @@ def open_session_project(
 ) -> Project:
     """Open the project for a session: check train.py and tag, settle and check the agent first. Raises UserError.
 
-    A session that goes on keeps its agent, unless another one is set, and its data set, whatever its source has become.
+    A session that goes on keeps its agent and model, unless others are set, and its data set, whatever its source has
+    become.
     """
     root = repository()
     config = configuration.load(root, flags)
@@ -71,10 +72,17 @@ def open_session_project(
     budget(config, chosen[0].device)  # refuses what cannot run here
     if config.agent == auto.AUTO and continued is not None:
         config = _with_recorded_arms(config, root, continued)
-    flags = {**flags, **settle_agent(root, config, continued.agent if continued else None)}
+    settled = settle_agent(root, config, _recorded_agent(continued, flags.get("model")) if continued else None)
+    flags = {**flags, **settled, "agent": auto.name_model(str(settled["agent"]), flags.get("model"))}
     pinned = continued.settings.get("data") if continued else None
     project = open_project(flags, root, pinned=pinned, remote=fleet.slots if fleet else ())
     return FleetProject.of(project, fleet) if fleet else project
+
+
+def _recorded_agent(session: Session, model: object) -> str:
+    """Return the agent of a session that goes on; a model that a flag gives takes the place of its own."""
+    kind = session.agent.partition(":")[0]
+    return kind if model and kind in registry.MODELS else session.agent
 
 
 def _with_recorded_arms(config: configuration.Config, root: Path, session: Session) -> configuration.Config:

@@ -130,6 +130,25 @@ def test_the_one_who_was_agreed_to_is_asked(repository: Path, key: dict[str, str
 
 
 @pytest.mark.slow
+def test_a_session_keeps_the_model_of_a_flag(
+    repository: Path, key: dict[str, str], settings_of: dict[str, str]
+) -> None:
+    with MessagesServer([Status(401, "authentication_error", "invalid x-api-key")]) as server:
+        env = key | {"AUTORESEARCH_SOURCE": settings_of["AUTORESEARCH_SOURCE"], "ANTHROPIC_BASE_URL": server.url}
+        first = ["--agent", "claude", "--model", "claude-haiku-5-5"]
+        lines = [
+            autoresearch(repository, "run", *flags, env=env).stderr.splitlines()[0]
+            for flags in (first, [], ["--model", "claude-opus-5-5"], [])
+        ]
+        assert [request.body["model"] for request in server.requests] == [
+            *("claude-haiku-5-5", "claude-haiku-5-5"),
+            *("claude-opus-5-5", "claude-opus-5-5"),
+        ]
+    assert lines[1].startswith("researcher: claude-haiku-5-5 (ANTHROPIC_API_KEY, at most $10 a session), as this")
+    assert lines[3].startswith("researcher: claude-opus-5-5 (ANTHROPIC_API_KEY")
+
+
+@pytest.mark.slow
 def test_a_key_that_cannot_be_sent_is_told_instead_of_a_question(repository: Path, key: dict[str, str]) -> None:
     code, text = answer(repository, key | {"ANTHROPIC_API_KEY": "sk-ant 0"})
     assert code == 3 and text.startswith("autoresearch: ANTHROPIC_API_KEY holds a quote, a blank")
