@@ -1,6 +1,6 @@
 """Create the agents of a session, each with the services that the session provides for it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -35,7 +35,8 @@ class Researchers:
             agent = self._create_agent(config)
             return [Arm(agent, proposals=_proposals(agent, config))]
         record_arms(self.context, config.arms)
-        whole = SpendLimit(config.max_usd, self._spent())
+        commands = [arm.name for arm in config.arms if arm.agent.startswith("command:")]
+        whole = SpendLimit(config.max_usd, self._spent(without=commands))  # these have no limit in dollars
         made = [self._create_arm(setting, whole) for setting in config.arms]
         if able := [arm for arm in made if isinstance(arm, Arm)]:
             return able
@@ -80,9 +81,9 @@ class Researchers:
 
         return record
 
-    def _spent(self, arm: str | None = None) -> float:
-        """Return the dollars of the session's calls, perhaps of one arm."""
-        calls = self.context.ledger.calls(self.context.id)
+    def _spent(self, arm: str | None = None, without: Collection[str] = ()) -> float:
+        """Return the dollars of the session's calls, perhaps of one arm, or of all but some arms."""
+        calls = [call for call in self.context.ledger.calls(self.context.id) if call.arm not in without]
         return sum(call.cost_usd or 0.0 for call in calls if arm in (None, call.arm))
 
 

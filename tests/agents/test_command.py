@@ -296,7 +296,7 @@ def test_a_long_prompt_is_one_word(start: str, brief: Brief) -> None:
 
 
 def test_a_cap_on_dollars_cannot_be_held() -> None:
-    with pytest.raises(UsageError, match="max_usd does not work with a command"):
+    with pytest.raises(UsageError, match=r"max_usd does not work with a command.*from autoresearch\.yaml"):
         create("command:true", Config(max_usd=5))
 
 

@@ -17,7 +17,7 @@ from autoresearch.agents.command import limits, workdir
 from autoresearch.agents.command.proxy import Proxy
 from autoresearch.agents.command.tool import Tool
 from autoresearch.agents.services import CallRecord, Services
-from autoresearch.config import Config
+from autoresearch.config import FILE, Config
 from autoresearch.errors import UsageError
 from autoresearch.files import JsonObject
 from autoresearch.sandbox.cell import Cell, CellError
@@ -77,7 +77,8 @@ class Command:
 
     def __init__(self, spec: str, config: Config, services: Services) -> None:
         if config.max_usd is not None:
-            raise UsageError("max_usd does not work with a command, whose cost is not known in advance: leave it out")
+            reason = "max_usd does not work with a command, whose cost is not known in advance"
+            raise UsageError(f"{reason}: remove `max_usd` from {FILE}, or leave out --max-usd")
         self.config, self.services = config, services
         self.tool = Tool.find(spec, config)
         self.model: str | None = self.tool.label

@@ -16,7 +16,7 @@ from autoresearch.agents.services import Library, Services
 from autoresearch.agents.trial_tools import Role
 from autoresearch.brief.source_code import show_source
 from autoresearch.brief.tokens import quote
-from autoresearch.config import Config, how_to_price
+from autoresearch.config import FILE, Config, how_to_price
 from autoresearch.errors import UsageError
 from autoresearch.files import JsonObject
 from autoresearch.text import Trace, secrets_of_environment
@@ -43,7 +43,8 @@ class ModelAgent:
             if config.max_usd is not None and prices.price(each) is None:
                 raise UsageError(
                     f"max_usd is set, but the price of `{each}` is unknown: give it,"
-                    f" {how_to_price([each])}, dollars for a million tokens"
+                    f" {how_to_price([each])}, dollars for a million tokens;"
+                    f" or remove `max_usd` from {FILE}, or leave out --max-usd"
                 )
 
     def check(self) -> None:
