@@ -11,6 +11,7 @@ from itertools import accumulate
 
 from autoresearch.source.lines import plain, split_lines
 from autoresearch.source.parsing import MAX_CHARS, parse
+from autoresearch.source.script import is_script
 from autoresearch.source_tree import TRAIN, SourceTree
 
 FILE = TRAIN
@@ -47,12 +48,17 @@ def apply_reply(reply: str, current: str) -> str | None:
         for old, new in blocks:
             current = replace_lines(current, old, new)
         return current
-    files = {plain(body) for _, body in _FENCE.findall(answer) if re.search(r"^def train\b", body, re.M)} - {current}
-    if not files and re.search(r"^def train\b", answer, re.M) and _is_python(answer):
+    files = {plain(body) for _, body in _FENCE.findall(answer) if _is_whole(body, current)} - {current}
+    if not files and _is_whole(answer, current) and _is_python(answer):
         files = {answer}
     if len(files) > 1:
         raise BadEdit(f"{len(files)} fences hold a whole {FILE}: give one, or SEARCH/REPLACE blocks")
     return files.pop() if files else None
+
+
+def _is_whole(text: str, current: str) -> bool:
+    """Return whether a text may be the whole new file: a script in the place of a script, else a `train`."""
+    return is_script(text) if is_script(current) else re.search(r"^def train\b", text, re.M) is not None
 
 
 def _apply_to_files(answer: str, files: dict[str, str]) -> str | None:

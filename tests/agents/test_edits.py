@@ -259,3 +259,18 @@ def test_record_forgives_all_but_the_hypothesis() -> None:
     for wrong in ({}, {"hypothesis": ""}, {"hypothesis": 3}):
         with pytest.raises(ValueError, match="hypothesis"):
             rationale.read(wrong)
+
+
+SCRIPT = """from prepare import evaluate_bpb
+
+LR = 0.1
+print(evaluate_bpb(None, None, 1))
+"""
+
+
+@pytest.mark.parametrize("form", ["Hypothesis: more\n\n```python\n{}```\n", "{}"])
+def test_a_whole_script_takes_the_place_of_a_script(form: str) -> None:
+    new = SCRIPT.replace("0.1", "0.2")
+    assert edits.apply_reply(form.format(new), SCRIPT) == new
+    assert edits.apply_reply(form.format(SOURCE), SCRIPT) is None
+    assert edits.apply_reply(form.format(new), SOURCE) is None
