@@ -6,13 +6,13 @@ in newlines. Whoever takes the result writes it as the file was.
 
 import difflib
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
 from autoresearch.source.lines import plain, split_lines
 from autoresearch.source.parsing import MAX_CHARS, parse
 from autoresearch.source.script import is_script
-from autoresearch.source_tree import TRAIN, SourceTree
+from autoresearch.source_tree import TRAIN, EditRules, SourceTree, is_plain_path
 
 FILE = TRAIN
 MAX_TEXT_CHARS = MAX_CHARS
@@ -34,16 +34,17 @@ class BadEdit(ValueError):
     """An edit that cannot be made; the text tells the model how to correct it."""
 
 
-def apply_reply(reply: str, current: str) -> str | None:
+def apply_reply(reply: str, current: str, rules: EditRules | None = None) -> str | None:
     """Apply the edit in a plain-text reply: SEARCH/REPLACE blocks, or a whole file in a code fence.
 
+    Several files may have blocks and whole files, and new files where the `rules` allow them.
     Returns None if the reply has no edit. Raises BadEdit for an edit that cannot be made.
     """
     answer = strip_thoughts(reply)
     if (tree := SourceTree.parse(current)).framed:
-        return _apply_to_files(answer, dict(tree.map(plain).files))
+        return _apply_to_files(answer, dict(tree.map(plain).files), rules)
     current = plain(current)
-    blocks = [(old, new) for _, old, new in _blocks(answer.split("\n"))]
+    blocks = [(old, new) for _, _, old, new in _blocks(answer.split("\n"))]
     if blocks:
         for old, new in blocks:
             current = replace_lines(current, old, new)
@@ -61,23 +62,43 @@ def _is_whole(text: str, current: str) -> bool:
     return is_script(text) if is_script(current) else re.search(r"^def train\b", text, re.M) is not None
 
 
-def _apply_to_files(answer: str, files: dict[str, str]) -> str | None:
-    """Apply blocks, each to the file that a line before it names or that alone holds its lines, or whole files."""
+def _apply_to_files(answer: str, files: dict[str, str], rules: EditRules | None) -> str | None:
+    """Apply blocks, each to the file that a line before it names or that alone holds its lines, and whole files."""
     lines, before = answer.split("\n"), dict(files)
-    for at, old, new in _blocks(lines):
-        path = _named_path(lines[:at], files) or _only_holder(files, old)
+    rest, done = list(lines), set[str]()
+    for start, end, old, new in _blocks(lines):
+        path = _named_path(lines[:start], files.__contains__) or _only_holder(files, old)
         files[path] = replace_lines(files[path], old, new, path)
-    if files == before:
-        for fence in _FENCE.finditer(answer):
-            if named := _named_path(answer[: fence.start()].rstrip("\n").split("\n"), files):
-                files[named] = plain(fence[2])
+        rest[start + 1 : end + 1] = [""] * (end - start)  # its first mark stays
+        done.add(path)
+    for path, text in _whole_files("\n".join(rest), lambda path: path in files or _may_create(path, rules)):
+        if text in (before.get(path), files.get(path)):
+            continue
+        if path in done:
+            raise BadEdit(f"there are two edits of {path}: give either blocks, or the whole new file once")
+        files[path] = text
+        done.add(path)
     return None if files == before else SourceTree(files).text
 
 
-def _named_path(lines: Sequence[str], files: Collection[str]) -> str | None:
+def _whole_files(answer: str, is_path: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
+    """Yield path and text of fences after a line with a path; not of those with blocks."""
+    for fence in _FENCE.finditer(answer):
+        path = _named_path(answer[: fence.start()].rstrip("\n").split("\n"), is_path)
+        if path is not None and not any(map(_START.match, fence[2].split("\n"))):
+            yield path, plain(fence[2])
+
+
+def _may_create(path: str, rules: EditRules | None) -> bool:
+    """Return whether a word is the path of a new file that the rules allow; `Change:` is none, whatever they say."""
+    looks_like_one = not re.search(r"\s", path) and ("." in path or "/" in path) and is_plain_path(path)
+    return looks_like_one and rules is not None and rules.create and rules.matches(path)
+
+
+def _named_path(lines: Sequence[str], is_path: Callable[[str], bool]) -> str | None:
     """Return the path in the last line that is not empty, or before the fence that ends there."""
     words = [line.strip("#*`: \t") for line in lines if line.strip() and not line.lstrip().startswith(("```", "~~~"))]
-    return words[-1] if words and words[-1] in files else None
+    return words[-1] if words and is_path(words[-1]) else None
 
 
 def _only_holder(files: Mapping[str, str], old: str) -> str:
@@ -87,8 +108,8 @@ def _only_holder(files: Mapping[str, str], old: str) -> str:
     return found[0]
 
 
-def _blocks(lines: Sequence[str]) -> Iterator[tuple[int, str, str]]:
-    """Yield the place, and the old and new lines of SEARCH/REPLACE blocks.
+def _blocks(lines: Sequence[str]) -> Iterator[tuple[int, int, str, str]]:
+    """Yield the first and last line, and the old and new lines of SEARCH/REPLACE blocks.
 
     The three marks of a block have the same number of signs, and the divider is a line of its signs alone: any other
     row of `=` belongs to the text. Raises BadEdit where it is not clear what the text is.
@@ -107,7 +128,7 @@ def _blocks(lines: Sequence[str]) -> Iterator[tuple[int, str, str]]:
         dividers = [j for j, line in enumerate(inside) if line.rstrip() == "=" * size]
         if end == len(lines) or len(dividers) != 1 or any(_is_mark(line, "<", size) for line in inside):
             raise BadEdit(f"the block that begins with `{lines[k][:MAX_HINT_CHARS]}` is not clear: {_block_form(size)}")
-        yield k, _joined(inside[: dividers[0]]), _joined(inside[dividers[0] + 1 :])
+        yield k, end, _joined(inside[: dividers[0]]), _joined(inside[dividers[0] + 1 :])
         k = end + 1
 
 

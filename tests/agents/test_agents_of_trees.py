@@ -90,6 +90,30 @@ def test_blocks_of_two_files_and_of_an_unknown_one() -> None:
     assert apply_reply("no change", TEXT) is None
 
 
+def test_blocks_and_whole_files_go_together() -> None:
+    block, whole = "src/model.py\n" + BLOCK.format("SLOPE = 1.0", "SLOPE = 2.0"), "```md\nBe brief.\n```\n"
+    new = "prompts/b.md\n\n```md\nAsk:\n\n    prompts/a.md\n```\n"
+    for reply in (f"{block}\nprompts/a.md\n{whole}{new}", f"{new}prompts/a.md\n{whole}src/model.py\n```\n{block}```\n"):
+        files = SourceTree.parse(apply_reply(reply, TEXT, RULES) or "").files
+        assert files["prompts/a.md"] == "Be brief.\n" and "SLOPE = 2.0" in files["src/model.py"]
+        assert files["prompts/b.md"].startswith("Ask:\n") and files["settings.yaml"] == SETTINGS
+    with pytest.raises(BadEdit, match=r"two edits of prompts/a\.md"):
+        apply_reply("prompts/a.md\n" + BLOCK.format("Be kind.", "Be good.") + f"\nprompts/a.md\n{whole}", TEXT)
+
+
+@pytest.mark.parametrize("path", ["prompts/b.md", "bench.py", "Change", "prompts/../bench.md"])
+def test_a_fence_creates_no_file_that_the_rules_do_not_allow(path: str) -> None:
+    rules = EditRules(RULES.patterns, create=path != "prompts/b.md")
+    assert apply_reply(f"{path}:\n```\nx\n```\n", TEXT, rules) is None
+
+
+def test_a_fence_without_a_path_is_told_to_name_one() -> None:
+    one = SourceTree({"prompts/a.md": "Be kind.\n"}).text
+    session = EditSession("propose", one, BriefLibrary(brief_of(one)), rules=RULES, task="Be good.")
+    with pytest.raises(ValueError, match="a line with its path"):
+        session.read("Hypothesis: brevity\n\n```md\nBe brief.\n```\n")
+
+
 def test_a_model_edits_two_files_and_proposes() -> None:
     brief = brief_of()
     session = EditSession("propose", brief.source, BriefLibrary(brief), None, 1, brief.rules, brief.task)

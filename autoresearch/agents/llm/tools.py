@@ -57,6 +57,10 @@ DeliverText = Callable[[str, Rationale], str | None]  # takes a text and the rec
 _ONE_MORE = """proposed: {count} of up to {wanted}. {subject} again the incumbent's. Make another change, \
 independent of this one, and propose it; or end your work with a reply without a tool call."""
 
+_NO_CHANGE = "no change found: give SEARCH/REPLACE blocks or the whole file in a ```python fence"
+_NO_CHANGE_OF_FILES = (
+    "no change found: give SEARCH/REPLACE blocks or whole files, each in a fence after a line with its path"
+)
 _SEVERAL_AT_ONCE = (
     "there are several hypotheses in one proposal: begin each proposal with a line `Proposal 1` and so on"
 )
@@ -151,9 +155,9 @@ class EditSession:
         try:
             if record is not None and record.start_from is not None:
                 self._load(record.start_from)
-            text = edits.apply_reply(reply, self.before)
+            text = edits.apply_reply(reply, self.before, self.rules)
             if text is None:
-                raise ValueError("no change found: give SEARCH/REPLACE blocks or the whole file in a ```python fence")
+                raise ValueError(_NO_CHANGE_OF_FILES if self.editor.is_tree else _NO_CHANGE)
             self.editor.text = text
             self._check({})
             if record is not None:
