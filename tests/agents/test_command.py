@@ -522,6 +522,13 @@ def test_other_commands_get_no_key_unless_it_is_named(
     assert "MY_KEY=[secret]" in output_of(f"command:env; {GOOD}", brief, command_env=["MY_KEY"])
 
 
+def test_a_key_in_the_last_words_of_a_command_is_not_kept(agent_spec: Callable[[str], str], brief: Brief) -> None:
+    key, calls = "sk-ant-" + "0" * 20, list[CallRecord]()
+    agent = create(agent_spec(f"echo wrong key {key}; exit 3"), services=Services(on_call=calls.append))
+    assert key not in str(catch_bad_proposal(agent, brief))
+    assert key not in str(calls) and "wrong key" in str(calls[-1].error)
+
+
 def test_a_key_in_train_py_is_not_kept(home: Path, brief: Brief) -> None:
     agent = create("command:echo \"KEY = '$MY_KEY'\" >> train.py", Config(command_env=["MY_KEY"]))
     bad = catch_bad_proposal(agent, brief)

@@ -106,10 +106,10 @@ class Command:
         cost = self.tool.cost(run.log)
         what = "the files" if SourceTree.parse(brief.source).framed else "train.py"
         unchanged = f"the command left {what} unchanged" if plain_files(run.text) == plain_files(brief.source) else None
-        error = f"the command {run.failure}" if run.failure else run.error or unchanged
+        error = trace.clean(f"the command {run.failure}" if run.failure else run.error or unchanged)
         self.services.on_call(replace(call, seconds=run.seconds, cost_usd=cost, error=error))
         if error:
-            raise _exception(run, trace.clean(error), trace)
+            raise _exception(run, error, trace)
         return _proposal(run, brief.source, trace, cost)
 
     def _run(
