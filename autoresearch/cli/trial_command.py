@@ -36,14 +36,15 @@ def trial(
 
     root = repository_or_here()
     flags: dict[str, object] = {"budget": budget, "device": device, "slots": slots}
-    if config.load(root, flags).run is not None:
+    settings = config.load(root, flags)
+    if settings.run is not None:
         if file is not None:
             raise UsageError(f"a command measures the files of this project: leave {file} out")
         _measure_by_command(root, slots, seed, wait, as_json)
         return
-    file = file or Path("train.py")
+    file, name = (root / settings.train, settings.train) if file is None else (file, str(file))
     try:
-        text = read_version(file, str(file))
+        text = read_version(file, name)
     except Blocker as error:
         if as_json:
             _print_unmeasured(str(error), seed)

@@ -251,6 +251,17 @@ def test_data_that_is_read_too_often_is_told(tmp_path: Path, settings_of: dict[s
 
 
 @pytest.mark.slow
+def test_trial_measures_the_file_of_the_settings_wherever_it_is_called(
+    repository: Path, settings_of: dict[str, str]
+) -> None:
+    (repository / "train.py").rename(repository / "model.py")
+    (repository / "autoresearch.yaml").write_text("train: model.py\n")
+    (repository / "notes").mkdir()
+    done = autoresearch(repository / "notes", "trial", env=settings_of)
+    assert done.returncode == 0 and "val_bpb" in done.stdout, done.stderr
+
+
+@pytest.mark.slow
 def test_trial_and_prepare_work_outside_of_a_repository(tmp_path: Path, settings_of: dict[str, str]) -> None:
     (tmp_path / "train.py").write_text(BIGRAM)
     done = autoresearch(tmp_path, "prepare", env=settings_of)
