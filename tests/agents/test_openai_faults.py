@@ -93,6 +93,38 @@ def test_a_server_that_never_ends_is_cut_off(brief: Brief, slow: Step) -> None:
     assert calls[-1].error and calls[-1].error.startswith("timeout")
 
 
+@pytest.mark.parametrize("Server", [ChatServer, MessagesServer])
+def test_a_server_that_says_nothing_is_cut_off_at_the_end_of_the_session(
+    brief: Brief, Server: type[MessagesServer]
+) -> None:
+    services = Services(seconds_left=lambda: 1.0, sleep=lambda seconds: None, max_wait_s=0.0)
+    with Server([Drop(hang=20)]) as server:
+        config = Config(base_url=server.url, auth_token=SecretStr(KEY), model=MODEL)
+        made = create("openai" if Server is ChatServer else "claude", config, services)
+        began = time.monotonic()
+        with pytest.raises(Unavailable, match="timeout"):
+            made.propose(brief)
+        assert time.monotonic() < began + 3
+
+
+@pytest.mark.parametrize("Server", [ChatServer, MessagesServer])
+def test_time_before_the_first_word_counts(brief: Brief, Server: type[MessagesServer]) -> None:
+    """A server that thinks before it sends its headers, and then sends no end, has one limit for both."""
+    services = Services(max_call_s=2.0, sleep=lambda seconds: None, max_wait_s=0.0)
+
+    def plan(request: Any) -> Step:
+        time.sleep(1.5)
+        return Reply([text("x")], ends="pings")
+
+    with Server(plan) as server:
+        config = Config(base_url=server.url, auth_token=SecretStr(KEY), model=MODEL)
+        made = create("openai" if Server is ChatServer else "claude", config, services)
+        began = time.monotonic()
+        with pytest.raises(Unavailable, match="timeout"):
+            made.propose(brief)
+        assert time.monotonic() < began + 3
+
+
 HOPELESS = [
     (Status(401, "invalid_request_error", "Incorrect API key provided"), r"authentication.*OPENAI_API_KEY"),
     (Status(403, "permission_error"), "permission"),

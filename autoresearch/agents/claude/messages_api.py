@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from autoresearch.agents.claude.endpoint import create_client
 from autoresearch.agents.llm import faults, stream
+from autoresearch.agents.llm.connection import timeout
 from autoresearch.agents.llm.faults import Fault
 from autoresearch.agents.llm.messages import Reply, Request, ToolCall, Turn, UserTurn
 from autoresearch.agents.llm.prices import Usage
@@ -58,7 +59,7 @@ class MessagesApi:
         if names:
             self._plain_models.discard(model)
 
-    def count_tokens(self, body: JsonObject) -> int | None:
+    def count_tokens(self, body: JsonObject, seconds: float) -> int | None:
         """Let the server count the tokens of the prompt of a Claude model; None if it cannot."""
         import anthropic
 
@@ -66,7 +67,7 @@ class MessagesApi:
             return None
         prompt = {name: value for name, value in body.items() if name != "max_tokens"}
         try:
-            return self.client.messages.count_tokens(**prompt).input_tokens
+            return self.client.messages.count_tokens(**prompt, timeout=timeout(seconds)).input_tokens
         except anthropic.APIError:
             return None
 
@@ -137,7 +138,8 @@ def _mark(block: JsonObject, ttl: Literal["5m", "1h"]) -> JsonObject:
 
 
 def _receive(client: "anthropic.Anthropic", body: JsonObject, seconds: float, progress: StreamProgress) -> Reply:
-    with client.messages.stream(**body) as events, stream.cut_after(events.response, seconds, progress):
+    request = client.messages.stream(**body, timeout=timeout(seconds))
+    with request as events, stream.cut_after(events.response, seconds, progress):
         progress.begun = True
         if stream.kind_of(events.response) in stream.WHOLE_ANSWERS:
             return _read_whole(events, progress)

@@ -25,8 +25,8 @@ class Api(Protocol):
     def receive(self, body: JsonObject, seconds: float) -> Reply:
         """Send a request and read the whole reply, for at most so many seconds. Raises CallFailed."""
 
-    def count_tokens(self, body: JsonObject) -> int | None:
-        """Let the server count the tokens of a prompt at no cost; None if it cannot."""
+    def count_tokens(self, body: JsonObject, seconds: float) -> int | None:
+        """Let the server count the tokens of a prompt at no cost; None if it cannot, or not within so many seconds."""
 
     def leave_out(self, model: str, message: str) -> Set[str]:
         """Leave out optional parts of requests that a server refuses, and return their names; none if none is left."""

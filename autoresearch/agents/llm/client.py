@@ -84,7 +84,7 @@ class Server:
         try:
             self.services.on_call(record)
             try:
-                reply = self.api.receive(body, self.services.time_limit(self.services.max_call_s))
+                reply = self.api.receive(body, self._time_limit())
             except CallFailed as failure:
                 final = self._with_failure(record, failure, request, size)
                 raise
@@ -95,6 +95,10 @@ class Server:
             self.spend_limit.settle(reserved, final.cost_usd)
             trace.add("call", **{k: v for k, v in final.columns().items() if v is not None})
             self.services.on_call(replace(final, error=trace.clean(final.error)))
+
+    def _time_limit(self) -> float:
+        """Return the seconds that a call may take now."""
+        return self.services.time_limit(self.services.max_call_s)
 
     def _with_reply(self, record: CallRecord, reply: Reply, request: Request, size: int) -> CallRecord:
         if reply.usage is None:
@@ -144,6 +148,6 @@ class Server:
         """Return the most that a call can cost. A token has at least one byte; if that bound is too high, count."""
         prompt_tokens = size + OVERHEAD_TOKENS
         cost = self.prices.max_cost(request.model, prompt_tokens, request.max_tokens)
-        if self.spend_limit.fits(cost) or (count := self.api.count_tokens(body)) is None:
+        if self.spend_limit.fits(cost) or (count := self.api.count_tokens(body, self._time_limit())) is None:
             return cost
         return self.prices.max_cost(request.model, int(count * COUNT_MARGIN) + 1, request.max_tokens)

@@ -79,6 +79,13 @@ def check_key(name: str, key: str | None) -> None:
         raise Unusable(f"{name} holds a quote, a blank or another character that no key has: set it without")
 
 
+def timeout(seconds: float) -> "httpx2.Timeout":
+    """Return the timeouts of one request, whose server may say nothing for so long."""
+    import httpx2
+
+    return httpx2.Timeout(seconds, connect=min(seconds, CONNECT_TIMEOUT_S))
+
+
 def is_host(url: str, domain: str) -> bool:
     """Return whether an address is at a domain, or below it."""
     host = urlsplit(url).hostname or ""

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from autoresearch.agents.llm import faults
@@ -46,7 +46,7 @@ class CallFailed(Exception):
 
 @dataclass
 class StreamProgress:
-    """State of a stream. `wrong_server` is the fault of a server that speaks another API."""
+    """State of a call. `wrong_server` is the fault of a server that speaks another API."""
 
     wrong_server: Fault
     usage: Usage | None = None
@@ -54,6 +54,7 @@ class StreamProgress:
     complete: bool = False
     late: bool = False
     head: bytes = b""  # of the answer
+    started: float = field(default_factory=time.monotonic)
 
 
 def receive(
@@ -141,7 +142,7 @@ def raise_error_of(value: object, progress: StreamProgress) -> None:
 
 @contextmanager
 def cut_after(response: "httpx2.Response", seconds: float, progress: StreamProgress) -> Iterator[None]:
-    """Cut the connection after so many seconds: no read timeout stops a server that only sends pings."""
+    """Cut the connection so many seconds after the start: no read timeout stops a server that only sends pings."""
 
     def cut() -> None:
         progress.late = True
@@ -150,7 +151,7 @@ def cut_after(response: "httpx2.Response", seconds: float, progress: StreamProgr
             # the plain socket's method: that of a TLS socket would change the state that the reading thread uses
             socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
-    timer = threading.Timer(seconds, cut)
+    timer = threading.Timer(max(0.0, progress.started + seconds - time.monotonic()), cut)
     timer.daemon = True
     timer.start()
     try:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from autoresearch.agents.llm import faults, stream
+from autoresearch.agents.llm.connection import timeout
 from autoresearch.agents.llm.faults import Fault
 from autoresearch.agents.llm.messages import Reply, Request, Turn
 from autoresearch.agents.llm.stream import CallFailed, StreamProgress
@@ -66,7 +67,7 @@ class ChatApi:
     def restore(self, model: str, names: Set[str]) -> None:
         self._refused[model] = self._refused.get(model, set()) - names
 
-    def count_tokens(self, body: JsonObject) -> int | None:
+    def count_tokens(self, body: JsonObject, seconds: float) -> int | None:
         """Return None: this API has no count."""
         return None
 
@@ -138,7 +139,12 @@ def _receive(client: "openai.OpenAI", body: JsonObject, seconds: float, progress
     try:
         # raw objects, not the types of the SDK: servers differ in what they add and leave out
         events: openai.Stream[object] = client.post(
-            "/chat/completions", cast_to=object, body=body, stream=True, stream_cls=openai.Stream[object]
+            "/chat/completions",
+            cast_to=object,
+            body=body,
+            options={"timeout": timeout(seconds)},
+            stream=True,
+            stream_cls=openai.Stream[object],
         )
     except openai.BadRequestError as error:
         if _HIT_LIMIT.search(_message(error)):
