@@ -30,7 +30,17 @@ def parse_since(text: str, now: datetime) -> Since:
 
     Times are local. Raises UsageError.
     """
-    words = text.strip().lower()
+    try:
+        return _read(text.strip().lower(), now)
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"--since {text} cannot be read: use 2h, 30m, 3d, today, yesterday, a date (2026-11-20, 2026-11-20T22:30),"
+            " or the number of an experiment"
+        ) from None
+
+
+def _read(words: str, now: datetime) -> Since:
+    """Read the option. Raises ValueError, and OverflowError for a time that no calendar has."""
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     if words.isdecimal():
         return Since(n=int(words))
@@ -38,10 +48,4 @@ def parse_since(text: str, now: datetime) -> Since:
         return Since(at=(midnight - timedelta(days=words == "yesterday")).timestamp())
     if match := re.fullmatch(r"(\d{1,6}(?:\.\d+)?)\s*(m|min|h|d|w)", words):
         return Since(at=(now - timedelta(**{UNITS[match[2]]: float(match[1])})).timestamp())
-    try:
-        return Since(at=datetime.fromisoformat(words).timestamp())
-    except (ValueError, OverflowError):
-        raise UsageError(
-            f"--since {text} cannot be read: use 2h, 30m, 3d, today, yesterday, a date (2026-11-20, 2026-11-20T22:30),"
-            " or the number of an experiment"
-        ) from None
+    return Since(at=datetime.fromisoformat(words).timestamp())

@@ -119,6 +119,9 @@ def _read_file(path: Path) -> dict[object, object]:
         raise UsageError(f"{FILE} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise UsageError(f"{FILE} must hold `name: value` lines")
+    for name in values:
+        if not isinstance(name, str):
+            raise UsageError(f"{_typed('null' if name is None else str(name), FILE)}: keys should be strings")
     return values
 
 

@@ -26,6 +26,7 @@ from autoresearch.ledger.database import (
 from autoresearch.ledger.owner import birth_mark, check_free
 from autoresearch.ledger.rows import Call, Event, Experiment, Row, Session, Trial, decode, encode, measured_columns
 
+MAX_INTEGER = 2**63 - 1  # of SQLite
 WITHDRAWN = ("val_bpb", "delta", "p_gain")  # columns that a suspect does not have
 MESSAGES = ("note", "pause", "unpause", "stop")  # kinds of events that other processes post
 TABLES: dict[type, str] = {
@@ -196,7 +197,9 @@ class Ledger:
         return _first(self._rows(Experiment, where, session_id, columns=SHORT_COLUMNS))
 
     def experiment(self, session_id: int, n: int) -> Experiment | None:
-        """Return one experiment by its number, with its text."""
+        """Return one experiment by its number, which may be any, with its text."""
+        if abs(n) > MAX_INTEGER:
+            return None
         return _first(self._rows(Experiment, "WHERE session_id = ? AND n = ?", session_id, n))
 
     def unfinished_experiments(self, session_id: int) -> list[Experiment]:

@@ -39,7 +39,10 @@ class _UserPager(Pager):
 
 def _page(text: str) -> bool:
     """Run the pager; return whether it could be started. Meanwhile Ctrl-C is for the pager."""
-    command = shlex.split(os.environ.get("PAGER", "less"))
+    try:
+        command = shlex.split(os.environ.get("PAGER", "less"))
+    except ValueError:  # a quote without its other half
+        return False
     if not command or command == ["cat"]:
         return False
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -11,7 +11,6 @@ from autoresearch.analysis.experiment_details import ExperimentDetails, read_exp
 from autoresearch.analysis.summary import SessionSummary
 from autoresearch.ledger import Ledger, Session
 
-MAX_N = 2**63 - 1  # the largest integer of SQLite
 TAIL_BYTES = 20_000  # of a log that a page shows
 
 
@@ -43,7 +42,7 @@ class Site:
 
     def experiment(self, store: Ledger, session: Session, n: int) -> ExperimentDetails:
         """Read an experiment and its parent. Raises Missing."""
-        experiment = store.experiment(session.id, n) if n <= MAX_N else None
+        experiment = store.experiment(session.id, n)
         if experiment is None:
             raise Missing(f"session {session.tag} has no experiment {n}")
         return read_experiment(store, session, self.runs, experiment)

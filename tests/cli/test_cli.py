@@ -234,6 +234,14 @@ def test_a_ledger_that_is_none(repository: Path, fails: Fails) -> None:
         fails(repository, command, 1, "is damaged (file is not a database): save what is left")
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["show {n}", "diff {n}", "diff 0 {n}", "review {n} --accept", "reproduce {n}", "sample {n}", "revert {n}"],
+)
+def test_a_number_that_no_experiment_has(finished: Path, fails: Fails, command: str) -> None:
+    fails(finished, command.format(n=99999999999999999999), 1, "session t has no" if "re" not in command else "")
+
+
 def test_trials_of_what_is_no_program(tmp_path: Path, fails: Fails) -> None:
     (tmp_path / "latin.py").write_bytes("é = 1".encode("latin-1"))
     for name, words in (("absent.py", "No such file"), (".", "Is a directory"), ("latin.py", "not UTF-8")):

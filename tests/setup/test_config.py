@@ -44,6 +44,8 @@ def test_flags_go_over_the_environment_over_the_file(folder: Path, monkeypatch: 
             {},
             "'total_pairs' in autoresearch.yaml: one pair has no interval: choose 2 or more, or 0 for no honest total",
         ),
+        ("null: 5m\n", {}, {}, "'null' in autoresearch.yaml: keys should be strings"),
+        ("2026: 5m\n", {}, {}, "'2026' in autoresearch.yaml: keys should be strings"),
         ("budgget: 5m\n", {}, {}, "'budgget' in autoresearch.yaml: there is no such setting: did you mean budget?"),
         ("", {}, {"max_experiments": 0}, "--max-experiments: input should be greater than 0"),
         ("", {"VOCAB_SIZE": "5"}, {}, "AUTORESEARCH_VOCAB_SIZE: input should be greater than or equal to 256"),

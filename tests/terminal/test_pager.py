@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import pytest
 from support.programs import autoresearch
 from support.terminals import terminal
 
@@ -24,8 +25,9 @@ def test_what_fits_is_not(finished: Path, tmp_path: Path) -> None:
     assert code == 0 and "by way of" not in text and "keep" in text
 
 
-def test_a_pager_that_is_not_there_is_done_without(finished: Path) -> None:
-    with terminal(finished, "log", "--all", env=os.environ | {"PAGER": "no-such-pager -x"}, rows=3) as shown:
+@pytest.mark.parametrize("pager", ["no-such-pager -x", "less 'x"])
+def test_a_pager_that_is_not_there_is_done_without(finished: Path, pager: str) -> None:
+    with terminal(finished, "log", "--all", env=os.environ | {"PAGER": pager}, rows=3) as shown:
         assert shown.end()[0] == 0 and "discard" in shown.text
 
 
