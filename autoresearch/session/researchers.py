@@ -63,7 +63,7 @@ class Researchers:
             library, readable, self._recorder(arm), self._spent(arm), whole, self.limits.seconds_left, tools=self.tools
         )
         agent = registry.create(config.agent, config, services)
-        if words := what_is_sent(agent, private):
+        if words := what_is_sent(agent, private, project.command is not None):
             context.emit("sends", None, describe.with_arm(words, arm))
         with suppress(Unavailable, Spent):  # the session can begin without it
             agent.check()

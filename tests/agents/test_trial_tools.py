@@ -122,4 +122,6 @@ def test_one_line_says_what_is_sent_to_whom() -> None:
     shared, private = (str(what_is_sent(agent, each)) for each in (False, True))
     assert shared.startswith("to localhost:11434: program.md,") and "may be training text" in shared
     assert "no training text" in private and "pass" not in private and "\n" not in private
+    triplet = str(what_is_sent(agent, False, by_command=True))
+    assert "the files that may change" in triplet and "train.py" not in triplet and "probe" not in triplet
     assert what_is_sent(create("sweep"), False) is None
