@@ -12,7 +12,7 @@ def show_source(text: str, words: str, max_tokens: int | None = None) -> str:
     """Return a version under a heading that ends in `words`; what does not fit is cut, and named."""
     tree = SourceTree.parse(text)
     if not tree.framed:
-        return f"# train.py{words}\n\n```python\n{text if max_tokens is None else cut(text, max_tokens)}```"
+        return f"# train.py{words}\n\n```python\n{_ended(text if max_tokens is None else cut(text, max_tokens))}```"
     shown, left = dict[str, str](), max_tokens
     for path, each in sorted(tree.files.items(), key=lambda file: len(file[1])):  # small files first
         block = _block(path, each)
@@ -25,8 +25,12 @@ def show_source(text: str, words: str, max_tokens: int | None = None) -> str:
 def _block(path: str, text: str) -> str:
     kind = path.rpartition(".")[2]
     fence = "`" * max(3, 1 + max(map(len, _runs_of_ticks(text)), default=0))
-    body = text if text.endswith("\n") or not text else f"{text}\n"
-    return f"## {path}\n\n{fence}{LANGUAGES.get(kind, kind)}\n{body}{fence}"
+    return f"## {path}\n\n{fence}{LANGUAGES.get(kind, kind)}\n{_ended(text)}{fence}"
+
+
+def _ended(text: str) -> str:
+    """Return a text whose last line ends, so that a fence can follow."""
+    return text if text.endswith("\n") or not text else f"{text}\n"
 
 
 def _runs_of_ticks(text: str) -> list[str]:

@@ -14,6 +14,7 @@ from autoresearch.brief.ideas import Paper
 from autoresearch.brief.lesson_choice import LessonChoice
 from autoresearch.brief.lessons import Lesson, Lessons
 from autoresearch.brief.openings import Opening
+from autoresearch.brief.source_code import show_source
 from autoresearch.brief.tokens import count_tokens, cut, quote
 from autoresearch.measure import facts
 
@@ -230,3 +231,8 @@ def test_lessons_go_from_one_session_to_the_next(tmp_path: Path) -> None:
 def test_a_lesson_is_one_line_whatever_was_said() -> None:
     assert "\n" not in lessons.lesson(replace(make_past(2), hypothesis="a\nb | c", change="", reason="x\ny"))
     assert json.dumps(lessons.lesson(make_past(9)))
+
+
+@pytest.mark.parametrize("max_tokens", [None, 60])
+def test_the_fence_of_a_text_without_a_last_newline_is_a_line_of_its_own(bigram: str, max_tokens: int | None) -> None:
+    assert show_source(bigram.rstrip("\n"), "", max_tokens).splitlines()[-1] == "```"
