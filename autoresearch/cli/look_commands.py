@@ -79,6 +79,8 @@ def log(
         raise UsageError(f"there is no verdict `{verdict}`: use {', '.join(ledger.VERDICTS)}")
     if by is not None and by not in (*breakdown.KEYS, breakdown.ARM):
         raise UsageError(f"log cannot group by `{by}`: use {', '.join((*breakdown.KEYS, breakdown.ARM))}")
+    if by and verdict:
+        raise UsageError("log --by sums up experiments of all verdicts: leave out --verdict")
     if by == breakdown.ARM:
         if since:
             raise UsageError("log --by arm counts whole sessions: leave out --since")

@@ -242,6 +242,11 @@ def test_a_number_that_no_experiment_has(finished: Path, fails: Fails, command: 
     fails(finished, command.format(n=99999999999999999999), 1, "session t has no" if "re" not in command else "")
 
 
+@pytest.mark.parametrize("by", ["category", "arm"])
+def test_sums_are_of_all_verdicts(finished: Path, fails: Fails, by: str) -> None:
+    fails(finished, f"log --by {by} --verdict crash", 2, "leave out --verdict")
+
+
 def test_trials_of_what_is_no_program(tmp_path: Path, fails: Fails) -> None:
     (tmp_path / "latin.py").write_bytes("é = 1".encode("latin-1"))
     for name, words in (("absent.py", "No such file"), (".", "Is a directory"), ("latin.py", "not UTF-8")):
