@@ -220,7 +220,7 @@ def test_the_honest_total_of_the_session_is_part_of_it_and_what_was_asked_for_la
     ended = ledger.update_session(session.id, state="ended", ended=1100.0)
     split = package.status(ledger, ended, 20_000.0).time_split
     assert (split["total"], split["train"], split["idle"]) == (18, 0, 82)
-    assert package.trial_seconds(ledger, session, 5) == [] and package.experiment_rows(ledger, session)[0].trials == 0
+    assert package.trial_seconds(ledger, session) == [] and package.experiment_rows(ledger, session)[0].trials == 0
     taken_over(ledger, session, pid=1, state="running")
     at(ledger, "spans", 10_000.0)
     gone = ledger.update_session(session.id, state="ended", ended=10_040.0)
@@ -431,14 +431,14 @@ def test_fillers_have_their_own_time_and_one_that_ended_early_is_not_lost(ledger
 
 
 def test_the_pace_of_work_leaves_fillers_out(ledger, session):
-    assert package.pace_of_work(ledger, session, 20, 5) == PaceOfWork(None, None)
+    assert package.pace_of_work(ledger, session, 5) == PaceOfWork(None, None)
     experiment = base(ledger, session, scores=())
     trial(ledger, experiment, val_bpb=1.5, purpose="base", total_seconds=20.0)
-    assert package.pace_of_work(ledger, session, 20, 5) == PaceOfWork(20.0, None)
+    assert package.pace_of_work(ledger, session, 5) == PaceOfWork(20.0, None)
     for purpose in ("screen", "rerun", "sentinel", "screen"):
         trial(ledger, experiment, val_bpb=1.5, purpose=purpose, total_seconds=20.0)
     trial(ledger, experiment, "infra", purpose="filler", total_seconds=1.0)
     ledger.event(session.id, "proposed", "x", data={"seconds": 50.0})
     ledger.event(session.id, "proposed", "y", data={"conversation": 1})
     ledger.event(session.id, "broken", "z", data={"seconds": 70.0})
-    assert package.pace_of_work(ledger, session, 20, 5) == PaceOfWork(20.0, 60.0)
+    assert package.pace_of_work(ledger, session, 5) == PaceOfWork(20.0, 60.0)
