@@ -102,7 +102,7 @@ def test_a_death_at_every_boundary(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_two_hundred_kills(template: Path, open_session: OpenSession, tmp_path: Path) -> None:
     """At random instants and at random boundaries in turn, with trials in cells."""
     undisturbed, kills, sessions = shutil.copytree(template, tmp_path / "undisturbed"), 0, 0
@@ -123,6 +123,7 @@ def test_two_hundred_kills(template: Path, open_session: OpenSession, tmp_path: 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("step", [13, 1])
 def test_what_is_used_up_stops_it_with_a_line(
     step: int, template: Path, undisturbed: Path, disk: Path, open_session: OpenSession
