@@ -181,9 +181,7 @@ class CommandReferee:
                 (tree / path).unlink(missing_ok=True)
             elif find_clash(path, self._spec.places) is None:
                 (tree / path).parent.mkdir(parents=True, exist_ok=True)
-                (tree / path).write_bytes(
-                    text.encode(errors="replace")
-                )  # as git has it; a file of the base keeps its mode
+                (tree / path).write_bytes(text.encode(errors="replace"))  # as git has it; a file keeps its mode
         for name in () if scores else {*self._spec.private} - {*private}:
             remove_from(tree, name)
         return tree

@@ -90,12 +90,10 @@ class Fillers:
         """Return the discards among settled experiments that were compared with the incumbent."""
         incumbent, lost = self.evidence.incumbent().n, [row for row in rows if row.verdict == "discard"]
         same = [row for row in lost if self.evidence.rival(row).n == incumbent and self.evidence.trials(row)]
-        return [row for row in same if row.mode not in BRANCHES or self._was_judged_against(row, incumbent)]
-
-    def _was_judged_against(self, row: Experiment, incumbent: int) -> bool:
-        known = {each.n: each for each in self.context.ledger.experiments(self.context.id)}
-        found = baseline(row, known)
-        return found is not None and found.n == incumbent
+        branches = {row.n for row in same if row.mode in BRANCHES}
+        known = {row.n: row for row in self.context.ledger.experiments(self.context.id)} if branches else {}
+        earlier = {n for n in branches if (found := baseline(known[n], known)) is None or found.n != incumbent}
+        return [row for row in same if row.n not in earlier]
 
     def _can_measure(self, row: Experiment) -> bool:
         """Return whether no trial of a version runs on another slot, and no filler of it has failed."""
