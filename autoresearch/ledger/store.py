@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
@@ -42,9 +42,10 @@ SHORT_COLUMNS = ", ".join(field.name for field in fields(Experiment) if field.na
 class Ledger:
     """Sessions, experiments, trials, calls and events. `Ledger.open` is a context manager."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, readonly: bool = False) -> None:
         self.path = path
         self.connection = connection
+        self.readonly = readonly
         self.was_deleted = False  # while it was open, and was written again
         self._file = identify_file(path)
         self._lock = threading.RLock()
@@ -56,9 +57,13 @@ class Ledger:
         It can be read while another process writes. Raises UserError if it is missing (readonly), damaged, locked, no
         ledger, or written by a newer version.
         """
-        return cls(path, connect(path, readonly))
+        return cls(path, connect(path, readonly), readonly)
 
     def close(self) -> None:
+        """Close the file; write it again first if it was deleted after the last transaction."""
+        if not self.readonly and identify_file(self.path) is None:
+            with suppress(UserError):  # the repository was moved
+                self._check_file()
         self.connection.close()
 
     def __enter__(self) -> "Ledger":

@@ -524,6 +524,21 @@ def test_a_ledger_that_is_deleted_while_it_is_open_is_written_again(tmp_path):
         assert ledger.query("PRAGMA integrity_check")[0][0] == "ok"
 
 
+def test_a_ledger_that_is_deleted_after_its_last_transaction_is_written_again_at_the_end(tmp_path):
+    path = tmp_path / "repository" / "runs" / "ledger.db"
+    path.parent.mkdir(parents=True)
+    with Ledger.open(path) as ledger:
+        session = new_session(ledger)
+        shutil.rmtree(path.parent)
+    with Ledger.open(path, readonly=True) as ledger:
+        assert ledger.find_session(session.tag).id == session.id
+        shutil.rmtree(path.parent)
+    assert not path.exists()
+    with Ledger.open(path):
+        path.parent.parent.rename(tmp_path / "moved")
+    assert not path.parent.parent.exists()
+
+
 def test_an_event_from_beside_the_loop_makes_no_new_ledger(tmp_path):
     path = tmp_path / "runs" / "ledger.db"
     with Ledger.open(path) as ledger:
