@@ -58,10 +58,10 @@ def targets(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> di
 
 
 def object_stores(cluster: Any) -> list[tuple[str, int]]:
-    """Return where nodes serve their objects, and take tasks."""
+    """Return where nodes serve their objects, and take tasks; Ray remembers those that other tests ended."""
     connection = Cluster.connect(cluster.address)
-    ports = ("ObjectManagerPort", "NodeManagerPort")
-    found = [(node["NodeManagerAddress"], node[port]) for node in connection._ray.nodes() for port in ports]
+    ports, alive = ("ObjectManagerPort", "NodeManagerPort"), (node for node in connection._ray.nodes() if node["Alive"])
+    found = [(node["NodeManagerAddress"], node[port]) for node in alive for port in ports]
     connection.close()
     return found
 
