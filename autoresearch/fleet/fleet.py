@@ -109,10 +109,10 @@ class Fleet:
         whys = Counter(why for id, why in self.left_out.items() if id not in used)
         return "; ".join([*parts, *(f"{count} left out: {why}" for why, count in whys.items())])
 
-    def submit(self, order: TrialOrder, avoid: Iterable[str]) -> Any:
-        """Start a trial on a node of the pool, on none of those to avoid unless there is no other."""
-        most = self.left_out.keys() | set(avoid)
-        return self.cluster.submit(order, most if self._can_run(most) else self.left_out)
+    def exclude(self, avoid: Iterable[str]) -> frozenset[str]:
+        """Return the nodes on which a trial may not run now: those to avoid only while there is another one."""
+        most = frozenset(self.left_out.keys() | set(avoid))
+        return most if self._can_run(most) else frozenset(self.left_out)
 
     def count_others(self, node: str) -> int:
         """Return how many nodes but this one could run a trial now."""

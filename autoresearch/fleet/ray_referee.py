@@ -17,12 +17,17 @@ from autoresearch.measure.settings import Settings, TrialPlan, Unwanted
 from autoresearch.measure.trial_facts import describe_trial
 
 POLL_S = 0.5
+RECHECK_S = 5.0  # without a free node, until the nodes that may run the trial are chosen again
 WAIT_WORDS_S = 30.0  # without a free node, until it is said
 MAX_WAIT_S = 1800.0  # without a free node: the session ends, and `autoresearch run` goes on with it
 
 
 class NoNodeError(Exception):
     """No node has begun with a trial for a long time."""
+
+
+class OtherNodesError(Exception):
+    """Other nodes than before may run a trial that no node has begun with."""
 
 
 @dataclass
@@ -74,7 +79,7 @@ class RayReferee:
     def _attempt(self, order: TrialOrder, plan: TrialPlan) -> Result | TrialAnswer:
         """Run an order on some node; return an answer without a result if another node has to run it."""
         cluster, call = self.fleet.cluster, _Call(self, order, plan)
-        task = self.fleet.submit(order, plan.avoid)
+        task = cluster.submit(order, call.excluded)
         try:
             answer = call.wait(task)
         except Unwanted:
@@ -85,6 +90,9 @@ class RayReferee:
         except NoNodeError as error:
             call.end(task)
             return Result(outcome="infra", reason=str(error), seed=order.seed)
+        except OtherNodesError:
+            call.end(task)
+            return TrialAnswer("")
         except cluster.lost_errors as error:
             return self._lost(error, call.find_node(), order)
         finally:
@@ -113,11 +121,16 @@ class _Call:
     """A trial that runs on some node, as its driver follows it."""
 
     def __init__(self, referee: RayReferee, order: TrialOrder, plan: TrialPlan) -> None:
-        self._cluster, self._say, self._order, self._plan = referee.fleet.cluster, referee.say, order, plan
+        self._fleet, self._say, self._order, self._plan = referee.fleet, referee.say, order, plan
+        self._cluster = self._fleet.cluster
+        self.excluded = self._fleet.exclude(plan.avoid)
         self.node = ""  # id of the one that has begun with it
 
     def wait(self, task: Any) -> TrialAnswer:
-        """Wait for the answer, and pass on progress and questions. Raises Unwanted, NoNodeError, errors of Ray."""
+        """Wait for the answer, and pass on progress and questions.
+
+        Raises Unwanted, NoNodeError, OtherNodesError, and errors of Ray.
+        """
         waited_s = 0.0
         while not self._cluster.wait(task, POLL_S):
             self._plan.check_wanted()
@@ -125,7 +138,7 @@ class _Call:
                 self._handle(report)
             elif not self.node:
                 waited_s += POLL_S
-                self._tell_wait(waited_s)
+                self._check_nodes(waited_s)
         answer: TrialAnswer = self._cluster.get(task)
         return answer
 
@@ -152,7 +165,10 @@ class _Call:
         if report.question is not None:
             self._cluster.mailbox.answer.remote(self._order.key, self._plan.wants_holdout(report.question))
 
-    def _tell_wait(self, waited_s: float) -> None:
+    def _check_nodes(self, waited_s: float) -> None:
+        """Say that no node is free, choose again (a node may have ended since), or give up."""
+        if waited_s % RECHECK_S == 0 and self._fleet.exclude(self._plan.avoid) != self.excluded:
+            raise OtherNodesError
         if waited_s == WAIT_WORDS_S:
             self._say("a trial waits for a free node: `autoresearch nodes` shows them")
         if waited_s >= MAX_WAIT_S:

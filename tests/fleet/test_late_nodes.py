@@ -1,6 +1,7 @@
 """Nodes that cannot run trials, or cannot any more, on a Ray that runs its tasks in this process."""
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,13 @@ from test_pools import facts
 
 from autoresearch import __version__
 from autoresearch.data.dataset import Dataset
+from autoresearch.fleet import ray_referee
 from autoresearch.fleet.cluster import Cluster
 from autoresearch.fleet.fleet import Fleet
 from autoresearch.fleet.node_data import DataSource
 from autoresearch.fleet.orders import refuse_node
-from autoresearch.fleet.ray_referee import RayReferee
-from autoresearch.measure.settings import Settings
+from autoresearch.fleet.ray_referee import POLL_S, RayReferee
+from autoresearch.measure.settings import Settings, TrialPlan
 
 
 @pytest.fixture
@@ -45,6 +47,21 @@ def test_a_late_node_that_cannot_start_a_trial_is_left_out(ray: LocalRay, bytes_
     assert len(said) == 1 and "-bad is left out: no trial can be started: " in said[0]
     referee.measure(BIGRAM, 4)
     assert ray.ran_on == ["bad", "good", "good"]
+
+
+def test_a_trial_that_waits_for_a_node_that_has_ended_runs_on_one_to_avoid(
+    ray: LocalRay, bytes_data: Dataset, quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_referee, "RECHECK_S", POLL_S)
+    referee = referee_on(ray, "good", bytes_data, quick, [])
+    ray.kill("bad")
+    with ThreadPoolExecutor(1) as pool:
+        trial = pool.submit(referee.measure, BIGRAM, 3, TrialPlan(avoid=frozenset({"good"})))
+        with pytest.raises(TimeoutError):
+            trial.result(4 * POLL_S)
+        ray.forget("bad")
+        result = trial.result(60)
+    assert (result.outcome, ray.ran_on) == ("ok", ["good"]), result.reason
 
 
 def test_a_pool_keeps_its_identity_when_the_only_inspected_node_is_left_out(

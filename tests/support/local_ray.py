@@ -1,6 +1,7 @@
 """The part of Ray that a session uses: tasks run in a thread of this process, on the first node that may run them."""
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import SimpleNamespace
@@ -20,7 +21,14 @@ class LocalRay:
 
     def __init__(self, nodes: Mapping[str, Mapping[str, str]]) -> None:
         self._nodes, self._here, self._thread = dict(nodes), "", ThreadPoolExecutor(1)
-        self.ran_on = list[str]()
+        self.ran_on, self._dead, self._cancelled = list[str](), set[str](), set[Any]()
+
+    def kill(self, node: str) -> None:
+        """End a node; `nodes` lists it until `forget` is called, as Ray does for some seconds."""
+        self._dead.add(node)
+
+    def forget(self, node: str) -> None:
+        del self._nodes[node]
 
     def nodes(self) -> list[dict[str, Any]]:
         about = {"Alive": True, "Resources": {"CPU": 1.0}, "Labels": {}}
@@ -42,7 +50,11 @@ class LocalRay:
 
     def _run(self, function: Callable[..., Any], selector: str, arguments: tuple[Any, ...]) -> Any:
         without = selector.removeprefix("!in(").removesuffix(")").split(",")
-        self._here = next(id for id in self._nodes if id not in without)
+        while not (able := self._nodes.keys() - without - self._dead):
+            if self._cancelled:
+                raise RayError("cancelled")
+            time.sleep(0.05)
+        self._here = next(id for id in self._nodes if id in able)
         self.ran_on.append(self._here)
         before = dict(os.environ)
         os.environ.update(self._nodes[self._here])
@@ -59,6 +71,11 @@ class LocalRay:
 
     def get(self, ref: Any, timeout: float | None = None) -> Any:
         return ref.result(timeout) if isinstance(ref, Future) else ref
+
+    def cancel(self, ref: Any) -> None:
+        self._cancelled.add(ref)
+        wait([ref])
+        self._cancelled.discard(ref)
 
     def put(self, value: Any) -> Any:
         return value
