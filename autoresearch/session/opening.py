@@ -19,6 +19,7 @@ from autoresearch.ledger.node_trials import NODES
 from autoresearch.ledger.rows import derive_seed
 from autoresearch.session.arms import agent_of_session, is_mix, recorded_arms
 from autoresearch.session.git_history import GitHistory
+from autoresearch.session.remembered import recall_researcher
 from autoresearch.session.stopping import RESUMABLE
 from autoresearch.setup import slots
 from autoresearch.setup.project import (
@@ -51,8 +52,8 @@ def open_session_project(
 ) -> Project:
     """Open the project for a session: check train.py and tag, settle and check the agent first. Raises UserError.
 
-    A session that goes on keeps its agent and model, unless others are set, and its data set, whatever its source has
-    become.
+    A session that goes on keeps its agent, model and limit in dollars, unless others are set, and its data set,
+    whatever its source has become.
     """
     root = repository()
     config = configuration.load(root, flags)
@@ -70,10 +71,11 @@ def open_session_project(
     fleet = _open_fleet(config, root, continued)
     chosen = fleet.slots if fleet else slots.choose(config.device, config.threads, config.slots)
     budget(config, chosen[0].device)  # refuses what cannot run here
-    if config.agent == auto.AUTO and continued is not None:
-        config = _with_recorded_arms(config, root, continued)
-    settled = settle_agent(root, config, _recorded_agent(continued, flags.get("model")) if continued else None)
-    flags = {**flags, **settled, "agent": auto.name_model(str(settled["agent"]), flags.get("model"))}
+    recorded = _recorded_agent(continued, flags.get("model")) if continued else None
+    kept = _recall(config, root, continued) if continued else {}
+    config = config.model_copy(update=kept)
+    settled = settle_agent(root, config, recorded)
+    flags = {**flags, **kept, **settled, "agent": auto.name_model(str(settled["agent"]), flags.get("model"))}
     pinned = continued.settings.get("data") if continued else None
     project = open_project(flags, root, pinned=pinned, remote=fleet.slots if fleet else ())
     return FleetProject.of(project, fleet) if fleet else project
@@ -85,11 +87,14 @@ def _recorded_agent(session: Session, model: object) -> str:
     return kind if model and kind in registry.MODELS else session.agent
 
 
-def _with_recorded_arms(config: configuration.Config, root: Path, session: Session) -> configuration.Config:
-    """Return the settings with the arms of a session that goes on, if it had any."""
+def _recall(config: configuration.Config, root: Path, session: Session) -> Mapping[str, object]:
+    """Return the settings of its researchers that a session that goes on keeps."""
+    agent = session.agent if config.agent == auto.AUTO else config.agent
     with Ledger.open(_ledger_of(root), readonly=True) as ledger:
-        arms = recorded_arms(ledger, session) if is_mix(session) else []
-    return config.model_copy(update={"agent": configuration.MIX, "arms": tuple(arms)}) if arms else config
+        if config.agent == auto.AUTO and is_mix(session) and (arms := recorded_arms(ledger, session)):
+            limit = recall_researcher(ledger, session, config, configuration.MIX)
+            return {"agent": configuration.MIX, "arms": tuple(arms), **limit}
+        return recall_researcher(ledger, session, config, agent)
 
 
 def _open_fleet(config: configuration.Config, root: Path, continued: Session | None) -> Fleet | None:

@@ -40,6 +40,7 @@ from autoresearch.session.pooling import PoolFinder
 from autoresearch.session.power_report import PowerReport, choose_forecast
 from autoresearch.session.proposer import Proposer
 from autoresearch.session.referees import find_screen_pool, referees_of
+from autoresearch.session.remembered import record_researcher
 from autoresearch.session.researchers import Researchers
 from autoresearch.session.screening import ScreenPool
 from autoresearch.session.stopping import Limits, SessionControl, report_repetition
@@ -134,6 +135,7 @@ def _announce(context: SessionContext, project: Project, cell: Inspection, is_ne
         context.emit("number", None, project.command.describe_belief(cell.grade), belief=project.command.belief)
     elif row.settings.get("belief") is not None:
         context.emit("number", None, describe_belief(cell.grade), belief=BELIEF)
+    record_researcher(context, project.config)
     if is_new:
         report_unknown_sessions(context)
 

@@ -130,22 +130,22 @@ def test_the_one_who_was_agreed_to_is_asked(repository: Path, key: dict[str, str
 
 
 @pytest.mark.slow
-def test_a_session_keeps_the_model_of_a_flag(
+def test_a_session_keeps_the_model_and_the_limit_of_flags(
     repository: Path, key: dict[str, str], settings_of: dict[str, str]
 ) -> None:
     with MessagesServer([Status(401, "authentication_error", "invalid x-api-key")]) as server:
         env = key | {"AUTORESEARCH_SOURCE": settings_of["AUTORESEARCH_SOURCE"], "ANTHROPIC_BASE_URL": server.url}
-        first = ["--agent", "claude", "--model", "claude-haiku-5-5"]
+        first = ["--agent", "claude", "--model", "claude-haiku-5-5", "--max-usd", "3"]
         lines = [
             autoresearch(repository, "run", *flags, env=env).stderr.splitlines()[0]
-            for flags in (first, [], ["--model", "claude-opus-5-5"], [])
+            for flags in (first, [], ["--model", "claude-opus-5-5", "--max-usd", "4"], [])
         ]
         assert [request.body["model"] for request in server.requests] == [
             *("claude-haiku-5-5", "claude-haiku-5-5"),
             *("claude-opus-5-5", "claude-opus-5-5"),
         ]
-    assert lines[1].startswith("researcher: claude-haiku-5-5 (ANTHROPIC_API_KEY, at most $10 a session), as this")
-    assert lines[3].startswith("researcher: claude-opus-5-5 (ANTHROPIC_API_KEY")
+    assert lines[1].startswith("researcher: claude-haiku-5-5 (ANTHROPIC_API_KEY, at most $3 a session), as this")
+    assert lines[3].startswith("researcher: claude-opus-5-5 (ANTHROPIC_API_KEY, at most $4 a session), as this")
 
 
 @pytest.mark.slow
