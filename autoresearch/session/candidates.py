@@ -1,15 +1,15 @@
 """Candidates: experiments made of proposals, of pools, and of changes that are carried over to a new incumbent."""
 
 import hashlib
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from statistics import fmean
 
-from autoresearch.agents.base import (
-    Conversed,
-    Proposal,
-)
+from autoresearch.agents.base import Conversed, Proposal
 from autoresearch.brief.brief import Brief
+from autoresearch.brief.openings import BRANCH
 from autoresearch.errors import describe_failure, format_traceback, is_unexpected, require
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment, find_merge
@@ -133,21 +133,32 @@ class CandidateMaker:
         return replace(newer, openings=brief.openings) if n in {past.n for past in newer.history} else brief
 
     def rebase(self, old: Experiment) -> Experiment | None:
-        """Record a superseded change, made to the incumbent, or a branch as it is; None if they conflict."""
+        """Record a superseded change, made to the incumbent; None if they conflict.
+
+        A branch is recorded as it is, and so is a change in conflict that is expected to beat the incumbent alone.
+        """
         context, evidence = self.context, self.evidence
         if (n := find_merge(context.ledger, context.row, old.n)) is not None:
             return context.experiment(n)
-        incumbent = context.experiment(evidence.incumbent().n)
+        incumbent, rival = context.experiment(evidence.incumbent().n), evidence.rival(old)
         best, columns = require(incumbent.text), describe.inherited_columns(old) | {"origin": old.n}
-        if old.mode in BRANCHES:  # it was admitted before
-            return self._record(require(old.text), best, None, [], columns | {"parent": old.parent})
-        base = require(context.experiment(evidence.rival(old).n).text)
-        text = rebase_change(merge_texts, base, require(old.text), best)
+        branch = columns | {"parent": old.parent, "mode": old.mode if old.mode in BRANCHES else BRANCH}
+        if old.mode in BRANCHES and not rival.found_later:  # it was admitted before
+            return self._record(require(old.text), best, None, [], branch)
+        text = rebase_change(merge_texts, require(context.experiment(rival.n).text), require(old.text), best)
         if text is None:
-            return None
+            may_win = not rival.found_later and self._expected(old, rival) < fmean(evidence.scores(incumbent))
+            return self._record(require(old.text), best, None, [], branch) if may_win else None
         refusal = self.proposer.refusal(Proposal(text, require(old.hypothesis)))
         trace = [{"kind": "merged", "text": f"experiment {old.n} onto {incumbent.n}"}]
-        return self._record(text, best, refusal, trace, columns | {"parent": incumbent.n})
+        own = {"parent": incumbent.n, "mode": None if old.mode in BRANCHES else old.mode}
+        return self._record(text, best, refusal, trace, columns | own)
+
+    def _expected(self, old: Experiment, rival: Experiment) -> float:
+        """Return the score of a superseded candidate on the scale, or what its agent predicted; else infinity."""
+        if (scores := self.evidence.scores(old)) or old.predicted is None:
+            return fmean(scores) if scores else math.inf
+        return fmean(self.evidence.scores(rival)) + self.evidence.metric.delta(old.predicted)
 
     def _record(
         self, text: str, parent: str, refusal: Refusal | None, trace: list[JsonObject], columns: Columns

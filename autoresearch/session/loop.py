@@ -17,6 +17,7 @@ from autoresearch.brief.lessons import Lessons
 from autoresearch.errors import require
 from autoresearch.ledger import Experiment
 from autoresearch.ledger.parent_events import MEASURED_AGAIN
+from autoresearch.ledger.rows import BRANCHES
 from autoresearch.ledger.unmeasured import CONFLICTS, is_carried_over
 from autoresearch.measure.referee import Referee
 from autoresearch.session import describe
@@ -258,10 +259,11 @@ class SessionLoop:
         return experiment
 
     def _rebase(self, old: Experiment) -> Experiment:
-        """Make the change of a superseded candidate to the new incumbent, as the next candidate."""
+        """Make a superseded candidate for the new incumbent the next one."""
         rebased = self.candidates.rebase(old)
         if rebased is None:
             return self.context.advance(old, "decided", reason=f"{old.reason}, {CONFLICTS}")
-        self.context.emit("merged", rebased.n, f"experiment {old.n} onto {rebased.parent}")
+        how = ", as it is" if rebased.mode in BRANCHES else f" onto {rebased.parent}"
+        self.context.emit("merged", rebased.n, f"experiment {old.n}{how}")
         self.pipeline.put_first([rebased])
         return old

@@ -18,6 +18,7 @@ from support.sessions import context_of, session_of
 from autoresearch.agents import registry
 from autoresearch.analysis import consistency
 from autoresearch.analysis.lineage import stack
+from autoresearch.brief.openings import BRANCH
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
 from autoresearch.ledger import Ledger, back_up, reviews
@@ -281,6 +282,23 @@ def test_the_branch_of_a_user_who_is_on_it_is_left(three: SessionContext, reposi
     git(repository, *difference.remedy.split("`")[1].split()[1:])
     assert tip(repository, "autoresearch/t") == refs[2]
     assert consistency.check(repository) == []
+
+
+def test_a_waiting_branch_of_a_version_that_is_found_suspect_is_made_to_the_incumbent(
+    three: SessionContext, repository: Path, quick: Settings, bytes_data: Dataset, tmp_path: Path
+) -> None:
+    kept = str(three.experiment(1).text)
+    texts = kept.replace("BATCH = 8 ", "BATCH = 64 "), kept.replace("SMOOTHING = 0.4 ", "SMOOTHING = 0.1 ")
+    waiting = {"mode": BRANCH, "parent": 1, "hypothesis": "it is better", "predicted": -1.0}
+    old = [three.ledger.add_experiment(three.id, n, text=text, **waiting) for n, text in enumerate(texts, 4)]
+    running = loop(repository, three.ledger, quick, bytes_data, tmp_path / "steps")
+    assert not running.evidence.is_superseded(old[0])
+    fail(three, 1)
+    assert demote_suspects(three) == [1, 2, 3]
+    made, conflict = (running.candidates.rebase(row) for row in old)
+    assert made is not None and (made.parent, made.mode, made.origin) == (0, None, 4)
+    assert made.text == BIGRAM.replace("BATCH = 8 ", "BATCH = 64 ") and not running.evidence.is_superseded(made)
+    assert conflict is None
 
 
 def test_a_session_whose_base_is_suspect_does_not_go_on(

@@ -79,8 +79,8 @@ class Thinker:
     name, model, repairs = "thinker", None, 0
     proposes: Literal["remotely"] = "remotely"
 
-    def __init__(self, edits: list[tuple[str, float]]) -> None:
-        self.edits = edits
+    def __init__(self, edits: list[tuple[str, float]], predicted: float | None = None) -> None:
+        self.edits, self.predicted = edits, predicted
         self.briefs: list[Brief] = []
         self.asked = threading.Condition()
 
@@ -94,7 +94,8 @@ class Thinker:
         if len(self.briefs) > len(self.edits):
             raise Exhausted("agent exhausted")
         name, value = self.edits[len(self.briefs) - 1]
-        return Proposal(re.sub(rf"^{name} = .*", f"{name} = {value}", brief.source, flags=re.M), f"{name} is {value}")
+        text = re.sub(rf"^{name} = .*", f"{name} = {value}", brief.source, flags=re.M)
+        return Proposal(text, f"{name} is {value}", predicted=self.predicted)
 
     def was_asked(self, times: int) -> None:
         with self.asked:
@@ -413,6 +414,27 @@ def test_a_candidate_that_conflicts_with_the_new_incumbent_is_given_up(make: Mak
     assert "`repair 2`: never measured, as its change conflicts with a newer incumbent" in told
     meets = "<<<<<<< experiment 1, the incumbent\nALPHA = 0.5\n=======\nALPHA = 0.7\n>>>>>>> experiment 2\n</data>"
     assert meets in told
+
+
+@pytest.mark.parametrize(("predicted", "value"), [(-0.7, 0.3), (-0.7, 0.6), (-0.4, 0.3)])
+def test_a_candidate_in_conflict_is_measured_as_it_is_if_it_is_expected_to_win(
+    make: Make, predicted: float, value: float
+) -> None:
+    agent = Thinker([("ALPHA", 0.5), ("ALPHA", value)], predicted)
+
+    def trial(text: str, seed: int) -> Result:
+        if "ALPHA = 0.5" in text:
+            wait(lambda: session.pipeline.ready or len(agent.briefs) > 2, "a candidate that is ready")
+        return scored(text, seed)
+
+    session = make(agent, trial)
+    assert session.run() == "agent exhausted"
+    _, _, old, *as_it_is = rows(session).values()
+    assert old.reason == "superseded by experiment 1" + (", with which it conflicts" if predicted > -0.5 else "")
+    verdict = "keep" if value < 0.5 else "discard"
+    wanted = [(0, 2, "branch", old.text, verdict)] if predicted < -0.5 else []
+    assert [(row.parent, row.origin, row.mode, row.text, row.verdict) for row in as_it_is] == wanted
+    assert consistency.check(session.context.runs.parent) == []
 
 
 def test_what_is_ready_when_the_time_is_up_is_settled_unmeasured(make: Make) -> None:
