@@ -155,10 +155,10 @@ class CandidateMaker:
         return self._record(text, best, refusal, trace, columns | own)
 
     def _expected(self, old: Experiment, rival: Experiment) -> float:
-        """Return the score of a superseded candidate on the scale, or what its agent predicted; else infinity."""
+        """Return the score of a superseded candidate, or what its agent predicted, on the scale; else infinity."""
         if (scores := self.evidence.scores(old)) or old.predicted is None:
             return fmean(scores) if scores else math.inf
-        return fmean(self.evidence.scores(rival)) + self.evidence.metric.delta(old.predicted)
+        return fmean(self.evidence.scores(rival)) + old.predicted
 
     def _record(
         self, text: str, parent: str, refusal: Refusal | None, trace: list[JsonObject], columns: Columns

@@ -21,6 +21,7 @@ from autoresearch.analysis.sft import read_trace
 from autoresearch.brief.brief import Brief
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
+from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment, Ledger, experiment_rows, status
 from autoresearch.ledger.breakdown import sum_groups
 from autoresearch.ledger.rows import kept_as
@@ -30,6 +31,7 @@ from autoresearch.session.loop import SessionLoop
 from autoresearch.session.stopping import Limits
 from autoresearch.source.rebase import find_conflicts, rebase_change
 from autoresearch.workspace.texts import merge_texts
+from autoresearch.workspace.workspace import Workspace
 
 SOON = 20.0  # s
 TRAIN = """def train(trial):
@@ -123,8 +125,15 @@ def make(repository: Path, quick: Settings, bytes_data: Dataset) -> Iterator[Mak
     with Ledger.open(repository / "runs" / "ledger.db") as store:
 
         def session(
-            agent: Any, trial: Callable[[str, int], Result] = scored, slots: int = 1, **options: Any
+            agent: Any,
+            trial: Callable[[str, int], Result] = scored,
+            slots: int = 1,
+            metric: JsonObject | None = None,
+            **options: Any,
         ) -> SessionLoop:
+            if metric:
+                head = Workspace(repository).head()
+                store.create_session("t", "autoresearch/t", head, agent.name, "default", metric, {}, seed=5)
             known = {
                 "base": TRAIN,
                 "referees": [FunctionReferee(lambda text, seed, _: trial(text, seed), quick)] * slots,
@@ -416,23 +425,26 @@ def test_a_candidate_that_conflicts_with_the_new_incumbent_is_given_up(make: Mak
     assert meets in told
 
 
-@pytest.mark.parametrize(("predicted", "value"), [(-0.7, 0.3), (-0.7, 0.6), (-0.4, 0.3)])
+@pytest.mark.parametrize("goal", ["min", "max"])
+@pytest.mark.parametrize(("gain", "second"), [(0.7, 0.7), (0.7, 0.4), (0.4, 0.7)])
 def test_a_candidate_in_conflict_is_measured_as_it_is_if_it_is_expected_to_win(
-    make: Make, predicted: float, value: float
+    make: Make, gain: float, second: float, goal: str
 ) -> None:
-    agent = Thinker([("ALPHA", 0.5), ("ALPHA", value)], predicted)
+    """The first candidate brings 0.5, the second one `second`; the agent says that each brings `gain`."""
+    sign = 1 if goal == "max" else -1
+    agent = Thinker([("ALPHA", 1 + sign * 0.5), ("ALPHA", 1 + sign * second)], sign * gain)
 
     def trial(text: str, seed: int) -> Result:
-        if "ALPHA = 0.5" in text:
+        if f"ALPHA = {1 + sign * 0.5}" in text:
             wait(lambda: session.pipeline.ready or len(agent.briefs) > 2, "a candidate that is ready")
         return scored(text, seed)
 
-    session = make(agent, trial)
+    session = make(agent, trial, metric={"metric": "number", "goal": goal, "kind": "noisy"})
     assert session.run() == "agent exhausted"
     _, _, old, *as_it_is = rows(session).values()
-    assert old.reason == "superseded by experiment 1" + (", with which it conflicts" if predicted > -0.5 else "")
-    verdict = "keep" if value < 0.5 else "discard"
-    wanted = [(0, 2, "branch", old.text, verdict)] if predicted < -0.5 else []
+    assert old.reason == "superseded by experiment 1" + (", with which it conflicts" if gain < 0.5 else "")
+    verdict = "keep" if second > 0.5 else "discard"
+    wanted = [(0, 2, "branch", old.text, verdict)] if gain > 0.5 else []
     assert [(row.parent, row.origin, row.mode, row.text, row.verdict) for row in as_it_is] == wanted
     assert consistency.check(session.context.runs.parent) == []
 
