@@ -221,6 +221,8 @@ class SessionLoop:
             result = self.trials.run(experiment, purpose, referee)
             if purpose == "base" and result.outcome == "ok":
                 self.pipeline.begin()  # the agent has the facts of one trial
+        if self.control.ending == "error":  # the keep of another slot may wait: it comes first
+            raise Interrupted
         return self.context.advance(experiment, "measured")
 
     def _runs_here(self, experiment: Experiment, purpose: str, referee: Referee) -> bool:

@@ -30,6 +30,7 @@ from autoresearch.measure.settings import Settings
 from autoresearch.session.loop import SessionLoop
 from autoresearch.session.stopping import Limits
 from autoresearch.source.rebase import find_conflicts, rebase_change
+from autoresearch.workspace.git import GitError
 from autoresearch.workspace.texts import merge_texts
 from autoresearch.workspace.workspace import Workspace
 
@@ -520,6 +521,35 @@ def test_two_gains_on_two_slots_become_one_stack(make: Make) -> None:
     best = session.context.ledger.experiment(1, kept[-1].n)
     assert best is not None and "ALPHA = 0.5" in known(best.text) and "BETA = 0.5" in known(best.text)
     assert sum("superseded" in known(row.reason) for row in found.values()) == 1
+
+
+def test_a_gain_beside_a_keep_that_git_refused_is_made_to_that_keep_later(make: Make, repository: Path) -> None:
+    lock, begun = repository / ".git/refs/autoresearch/t/1.lock", threading.Event()
+    trials = {"ALPHA = 0.5": 0, "BETA = 0.5": 0}
+
+    def trial(text: str, seed: int) -> Result:
+        for edit in trials:
+            trials[edit] += edit in text
+        if "ALPHA = 0.5" in text and trials["ALPHA = 0.5"] == 2:
+            assert begun.wait(SOON)
+            lock.touch()
+        elif "BETA = 0.5" in text and trials["BETA = 0.5"] == 2:
+            begun.set()
+            wait(lambda: session.control.ending == "error", "the end of the other slot")
+        return scored(text, seed)
+
+    session = make(Thinker([("ALPHA", 0.5), ("BETA", 0.5)]), trial, slots=2)
+    with pytest.raises(GitError):
+        session.run()
+    assert [row.state for row in session.context.ledger.unfinished_experiments(1)] == ["decided", "measuring"]
+    lock.unlink()
+    second = make(Thinker([]), slots=2)
+    assert second.run() == "agent exhausted"
+    found = rows(second)
+    assert [row.verdict for row in found.values()] == ["keep", "keep", "discard", "keep"]
+    best = known(second.context.experiment(3).text)
+    assert found[3].origin == 2 and "ALPHA = 0.5" in best and "BETA = 0.5" in best
+    assert second.context.workspace.best("t") == found[3].sha
 
 
 def test_an_error_on_one_slot_ends_the_session_on_all(make: Make) -> None:
