@@ -214,7 +214,7 @@ class SessionLoop:
         while (purpose := self.evidence.next_purpose(experiment)) is not None:
             if self.control.is_interrupted():
                 raise Interrupted
-            if self.control.ending or (purpose != "base" and self.control.is_too_late()):
+            if self.control.is_over() or (purpose != "base" and self.control.is_too_late()):
                 break
             if not self._runs_here(experiment, purpose, referee):
                 return experiment

@@ -150,9 +150,10 @@ class Pipeline:
 
 
 def run_on_slots(work: Callable[[Referee], str], referees: Sequence[Referee], control: SessionControl) -> str:
-    """Do `work` on all slots at once, a single one in this thread; return the last result.
+    """Do `work` on all slots at once, a single one in this thread; return why the session ends.
 
-    If one slot fails, the others end too, and then the error is raised. Hold the lock when calling this; after a
+    An interrupt counts before a reason that holds for all slots, and that before the last one's own. If one slot
+    fails, the others end too, and then the error is raised. Hold the lock when calling this; after a
     KeyboardInterrupt it is never released again.
     """
     if len(referees) == 1:
@@ -180,7 +181,7 @@ def run_on_slots(work: Callable[[Referee], str], referees: Sequence[Referee], co
         raise
     if failures:
         raise failures[0]
-    return reasons[-1]
+    return "interrupted" if "interrupted" in reasons else control.ending or reasons[-1]
 
 
 def spare_cores(cores_of_slots: Sequence[tuple[int, ...] | None]) -> tuple[int, ...]:

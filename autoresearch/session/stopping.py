@@ -76,8 +76,12 @@ class SessionControl:
         return reason
 
     def is_interrupted(self) -> bool:
-        """Return whether the experiment must wait for the next `run`."""
-        return self.limits.interrupted or self.ending in RESUMABLE
+        """Return whether a running experiment must wait for the next `run`; a `stop` lets it end."""
+        return not self.is_over() and (self.limits.interrupted or self.ending == "error")
+
+    def is_over(self) -> bool:
+        """Return whether running experiments are settled without another trial."""
+        return self.ending is not None and self.ending not in RESUMABLE
 
     def stop_reason(self, queued: int = 0) -> str | None:
         """Return the reason not to begin an experiment after `queued` others, if any."""
@@ -98,7 +102,7 @@ class SessionControl:
         """Return whether a filler must end: the session is to end or to pause. Needs no lock."""
         left = self.limits.seconds_left()
         is_late = left is not None and left <= self.reserve_s()
-        return is_late or self.is_interrupted() or self.ending is not None or self.has_message()
+        return is_late or self.limits.interrupted or self.ending is not None or self.has_message()
 
     def has_message(self) -> bool:
         """Return whether the user has asked for a pause or a stop that did not begin yet."""

@@ -552,6 +552,32 @@ def test_a_gain_beside_a_keep_that_git_refused_is_made_to_that_keep_later(make: 
     assert second.context.workspace.best("t") == found[3].sha
 
 
+def stopped_beside(session: Callable[[], SessionLoop], first: str) -> Callable[[str, int], Result]:
+    """Return trials in which the user stops the session: BETA's screening ends after the slot of `first` has."""
+    begun, posted = threading.Event(), threading.Event()
+
+    def trial(text: str, seed: int) -> Result:
+        if first in text and not posted.is_set():
+            assert begun.wait(SOON)
+            posted.set()
+            session().context.ledger.post(1, "stop", "")
+        elif "BETA = 0.5" in text and not begun.is_set():
+            begun.set()
+            wait(lambda: session().control.ending == "stopped", "the end of the other slot")
+        return scored(text, seed)
+
+    return trial
+
+
+def test_a_stop_ends_each_slot_after_its_running_experiment(make: Make) -> None:
+    agent = Thinker([("ALPHA", 2.0), ("BETA", 0.5), ("GAMMA", 0.5)])
+    session = make(agent, stopped_beside(lambda: session, "ALPHA = 2.0"), slots=2)
+    assert session.run() == "stopped"
+    verdicts = [row.verdict for row in session.context.ledger.experiments(1) if row.state == "settled"]
+    assert verdicts == ["keep", "discard", "keep"]
+    assert make(Thinker([])).run() == "agent exhausted"
+
+
 def test_an_error_on_one_slot_ends_the_session_on_all(make: Make) -> None:
     agent = Thinker([("ALPHA", 2.0), ("BETA", 2.0)])
 
