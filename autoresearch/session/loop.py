@@ -29,7 +29,7 @@ from autoresearch.session.fillers import Fillers
 from autoresearch.session.maintenance import Maintenance
 from autoresearch.session.pipeline import Fill, Pipeline, run_on_slots
 from autoresearch.session.power_report import PowerReport
-from autoresearch.session.stopping import ESTIMATE_AFTER_EXPERIMENTS, RESUMABLE, Interrupted, SessionControl
+from autoresearch.session.stopping import ESTIMATE_AFTER_EXPERIMENTS, Interrupted, SessionControl
 from autoresearch.session.target import Target
 from autoresearch.session.trial_runner import TrialRunner
 from autoresearch.session.verdicts import verdict_columns
@@ -66,7 +66,7 @@ class SessionLoop:
             self._add_base()
             try:
                 reason = self.control.ending = self._search()
-                if reason not in RESUMABLE:  # settle what is ready or half measured, without another trial
+                if self.control.is_over():  # settle what is ready or half measured, without another trial
                     for experiment in self._unfinished():
                         self._finish(experiment, self.referees[0])
             finally:
@@ -238,7 +238,7 @@ class SessionLoop:
 
     def _settle(self, experiment: Experiment) -> Experiment:
         """Keep the version, or rebase a superseded one; then record the verdict and its lesson."""
-        if is_carried_over(experiment.reason or "") and self.control.ending is None:
+        if is_carried_over(experiment.reason or "") and not self.control.is_over():
             experiment = self._rebase(experiment)
         if experiment.n > 0:
             trials = len(self.evidence.trials(experiment))

@@ -578,6 +578,17 @@ def test_a_stop_ends_each_slot_after_its_running_experiment(make: Make) -> None:
     assert make(Thinker([])).run() == "agent exhausted"
 
 
+def test_a_gain_that_is_superseded_after_a_stop_is_carried_over_by_the_next_run(make: Make) -> None:
+    agent = Thinker([("ALPHA", 0.5), ("BETA", 0.5)])
+    session = make(agent, stopped_beside(lambda: session, "ALPHA = 0.5"), slots=2)
+    assert session.run() == "stopped"
+    second = make(Thinker([]))
+    assert second.run() == "agent exhausted"
+    found = rows(second)
+    assert [row.verdict for row in found.values()] == ["keep", "keep", "discard", "keep"]
+    assert (found[3].origin, found[3].parent) == (2, 1)
+
+
 def test_an_error_on_one_slot_ends_the_session_on_all(make: Make) -> None:
     agent = Thinker([("ALPHA", 2.0), ("BETA", 2.0)])
 
