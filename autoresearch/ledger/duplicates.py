@@ -1,20 +1,22 @@
 """Find an earlier experiment that measured the same or almost the same program.
 
-A version that was never measured (superseded, dropped in a conflict, lost to the deadline) may come again.
+A version that was never measured (dropped in a conflict, lost to the deadline) may come again. So may one that was
+superseded, also after a trial or two: its change belongs to the incumbent that was replaced, and that may come back.
 """
 
 import json
 from dataclasses import dataclass
 
 from autoresearch.ledger.store import Ledger
+from autoresearch.ledger.unmeasured import SUPERSEDED
 from autoresearch.source.fingerprint import are_close, fingerprint_without_seed, outline
 
 NEAR = 0.01  # relative difference of constants up to which two programs are the same
 
 # Measured: it has a score or a completed trial, or waits for one. The score of a suspect is withdrawn.
-_ALIKE = """
+_ALIKE = f"""
     SELECT n, verdict, delta, fingerprint, numbers FROM experiments AS e
-    WHERE session_id = :session AND shape = :shape AND (
+    WHERE session_id = :session AND shape = :shape AND coalesce(reason, '') NOT LIKE '{SUPERSEDED} %' AND (
       verdict IS NULL OR verdict = 'suspect' OR val_bpb IS NOT NULL OR n = 0
       OR EXISTS (SELECT 1 FROM trials WHERE experiment_id = e.id AND outcome IS NOT NULL AND outcome != 'infra')
     ) ORDER BY n

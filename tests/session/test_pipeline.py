@@ -589,6 +589,36 @@ def test_a_gain_that_is_superseded_after_a_stop_is_carried_over_by_the_next_run(
     assert (found[3].origin, found[3].parent) == (2, 1)
 
 
+def fail_audit(session: SessionLoop, n: int) -> None:
+    """Add a trial of experiment `n` whose audit failed, as a command that measures it again does."""
+    store, row = session.context.ledger, session.context.experiment(n)
+    trial = store.start_trial(1, row.id, "total", 7, known(row.blob))
+    store.end_trial(trial.id, "suspect", None, {"reason": "the audit disagrees"})
+
+
+def test_a_gain_that_was_superseded_by_a_suspect_is_measured_on_what_it_was_made_for(make: Make) -> None:
+    screened, failed = threading.Event(), threading.Event()
+
+    def trial(text: str, seed: int) -> Result:
+        alpha, beta = "ALPHA = 0.5" in text, "BETA = 0.5" in text
+        if alpha and not beta:
+            assert screened.wait(SOON)
+        elif beta and not alpha and not screened.is_set():
+            screened.set()
+            wait(lambda: session.context.experiment(1).state == "settled", "the keep of the other slot")
+        elif beta and alpha and not failed.is_set():
+            failed.set()
+            fail_audit(session, 1)
+        return scored(text, seed)
+
+    session = make(Thinker([("ALPHA", 0.5), ("BETA", 0.5)]), trial, slots=2)
+    assert session.run() == "agent exhausted"
+    found = rows(session)
+    assert [row.verdict for row in found.values()] == ["keep", "suspect", "discard", "discard", "keep"]
+    assert [row.origin for row in found.values()] == [None, None, None, 2, 3] and found[4].parent == 0
+    assert session.context.experiment(4).text == session.context.experiment(2).text
+
+
 def test_an_error_on_one_slot_ends_the_session_on_all(make: Make) -> None:
     agent = Thinker([("ALPHA", 2.0), ("BETA", 2.0)])
 
