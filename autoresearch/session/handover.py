@@ -29,6 +29,9 @@ class Handover:
         self._screening, self._reason = self._screening - 1, reason
         self._lock.notify_all()
 
+    def has_screening_slots(self) -> bool:
+        return self._screening > 0
+
     def add(self, experiment: Experiment) -> None:
         """Add a candidate that needs the confirming pool; it counts as begun."""
         self._promoted.append(experiment)

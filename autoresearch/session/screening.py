@@ -53,18 +53,23 @@ class ScreenPool:
         return short_hash(self.identity, 12)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Screening:
     """Ask what a candidate needs in the screening pool; hold the lock when calling a method."""
 
     context: SessionContext
     pool: ScreenPool
     base_references: int
+    has_slots: bool = True  # that screen in this run
 
     def is_on(self) -> bool:
         """Return whether candidates are still screened there."""
+        return self.has_slots and not self._has_ended()
+
+    def _has_ended(self) -> bool:
+        """Return whether screening there was given up for good."""
         ends = self.context.ledger.events(self.context.id, kind=SCREENING_ENDS)
-        return all(event.data.get("pool") != self.pool.key for event in ends)
+        return any(event.data.get("pool") == self.pool.key for event in ends)
 
     def next_step(self, experiment: Experiment, rival: Experiment, decide: Decide) -> str:
         """Return the purpose of the trial that a candidate needs there, `drop` or `promote`."""
@@ -80,7 +85,7 @@ class Screening:
             return REFERENCE
         if not self._completed(experiment, PRESCREEN):
             return PRESCREEN
-        if good < (MIN_REFERENCES if rival.n else MIN_BASE_REFERENCES):  # the others were lost, or still run
+        if not self._can_assess(rival):  # the other trials were lost, or still run
             return REFERENCE
         return PROMOTE if self.assess(experiment, rival, decide).is_confirmed else DROP
 
@@ -88,7 +93,7 @@ class Screening:
         """Record what a prescreen decides, once: later ones would change it."""
         done = self._completed(experiment, PRESCREEN)
         is_open = bool(done) and done[-1].outcome == "ok" and self.find(experiment.n) is None
-        if is_open and self.next_step(experiment, rival, decide) in (DROP, PROMOTE):
+        if is_open and self._can_assess(rival) and self.next_step(experiment, rival, decide) in (DROP, PROMOTE):
             found = asdict(self.assess(experiment, rival, decide))
             words = f"promoted on {self.pool.kind}: " if found["promoted"] else ""
             check = ", but confirmed as a check" if found["audited"] else ""
@@ -175,6 +180,11 @@ class Screening:
     def _completed(self, experiment: Experiment, purpose: str) -> list[Trial]:
         trials = self.context.ledger.trials(self.context.id, experiment.id)
         return elsewhere(trials, purpose, self.pool.identity)
+
+    def _can_assess(self, rival: Experiment) -> bool:
+        """Return whether enough trials of an incumbent are known there to compare a candidate with it."""
+        good = sum(trial.outcome == "ok" for trial in self._completed(rival, REFERENCE))
+        return good >= (MIN_REFERENCES if rival.n else MIN_BASE_REFERENCES)
 
     def _count_running(self, rival: Experiment) -> int:
         trials = self.context.ledger.trials(self.context.id, rival.id)

@@ -27,6 +27,7 @@ class TwoPoolLoop(SessionLoop):
     def _search(self) -> str:
         screening = sum(_screens(referee) for referee in self.referees)
         self.handover.begin(screening, len(self.referees) - screening)
+        self.evidence.screening.has_slots = self.handover.has_screening_slots()
         return super()._search()
 
     def _serve(self, referee: Referee) -> str:
@@ -37,6 +38,7 @@ class TwoPoolLoop(SessionLoop):
             reason = self._screen(referee)
         finally:
             self.handover.end_of_slot(reason)
+            self.evidence.screening.has_slots = self.handover.has_screening_slots()
         return reason
 
     def _screen(self, referee: Referee) -> str:

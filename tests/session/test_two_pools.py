@@ -3,19 +3,22 @@
 import random
 import re
 import tempfile
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.pools import PROGRAM, Setter, good
+from support.programs import wait
 from support.referees import FunctionReferee
 from support.repositories import make_repository
 from support.sessions import context_of, session_of
 
+from autoresearch.analysis import consistency
 from autoresearch.data.dataset import Dataset
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
 from autoresearch.ledger.prescreens import DROPPED, SCREENED, SCREENING_ENDS, dropped_gains
@@ -25,6 +28,7 @@ from autoresearch.measure.settings import CONFIRM, SCREEN, Settings, TrialPlan
 from autoresearch.session.loop import SessionLoop
 from autoresearch.session.screening import Screening, ScreenPool
 from autoresearch.session.stopping import Limits
+from autoresearch.session.two_pool_loop import TwoPoolLoop
 from autoresearch.session.two_pools import TwoPoolEvidence
 from autoresearch.session.verdicts import verdict_columns
 
@@ -138,6 +142,32 @@ def test_a_session_that_was_cut_off_goes_on_where_each_candidate_was(make: Make)
     make([]).run()
     assert context.experiment(2).verdict == "keep" and purposes(session, 2).count(PRESCREEN) == 1
     assert purposes(session, 0).count(REFERENCE) == 3
+
+
+def test_a_gain_that_is_superseded_after_screening_is_measured_at_home(make: Make, quick: Settings) -> None:
+    def slowly_at_home(text: str, seed: int, plan: TrialPlan) -> Result:
+        if "ALPHA = 0.9" in text and "BETA = 1.0" in text:
+            wait(lambda: session.handover.has_waiting(), "another gain that waits")
+            wait(lambda: not screening.is_alive(), "the end of the slot that screens")
+        return at_home(text, seed, plan)
+
+    def there(text: str, seed: int, plan: TrialPlan) -> Result:
+        nonlocal screening
+        screening = threading.current_thread()
+        return elsewhere(text, seed, plan)
+
+    screening = threading.current_thread()
+    referees = [
+        FunctionReferee(slowly_at_home, replace(quick, pool=CONFIRM)),
+        FunctionReferee(there, replace(quick, pool=SCREEN)),
+    ]
+    session = cast(TwoPoolLoop, make([("ALPHA", 0.9), ("BETA", 0.9)], referees=referees))
+    assert session.run() == "agent exhausted"
+    found = session.context.ledger.experiments(session.context.id)
+    assert [row.verdict for row in found] == ["keep", "keep", "discard", "keep"]
+    assert (found[3].origin, found[3].parent) == (2, 1)
+    assert not {PRESCREEN, REFERENCE} & {*purposes(session, 3)}
+    assert consistency.check(session.context.runs.parent) == []
 
 
 @pytest.mark.parametrize(("agreement", "ends"), [(1.0, False), (0.0, True)])
