@@ -57,7 +57,8 @@ class Fillers:
 
     def _measure(self, subject: Experiment, referee: Referee, is_unwanted: Callable[[], bool]) -> list[Experiment]:
         result = self.trials.run(subject, FILLER, referee, is_unwanted)
-        near = {row.n: row for row in [*self._near_misses(), *self._of_incumbent([subject])]}.values()
+        now = self.context.experiment(subject.n)  # another slot may have reopened it
+        near = {row.n: row for row in [*self._near_misses(), *self._of_incumbent([now])]}.values()
         if result.ended_early or not near:
             return []
         again = [self._judge_again(row.n) for row in near]

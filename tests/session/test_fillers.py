@@ -304,6 +304,30 @@ def test_a_near_miss_that_fillers_refute_is_none_any_more(make: Make) -> None:
     assert f"measured {row.delta:+.4f}; {(row.reason or '').split(':')[0]} [t#1, {len(trials)} trials]" in lesson
 
 
+def test_a_near_miss_that_another_slot_reopened_meanwhile_is_reopened_once(make: Make) -> None:
+    known = measured_as([-4.0, -3.5], lambda: is_settled(session, 1))
+    others = list[bool]()
+
+    def measure(text: str, seed: int, plan: TrialPlan) -> Result:
+        if is_settled(session, 1) and not others:
+            others.append(True)
+            with session.context.lock:
+                while not reopened():
+                    session.fillers.measure_again(0, session.referees[0], lambda: False)
+        return known(text, seed, plan)
+
+    def reopened() -> int:
+        return len(session.context.ledger.events(1, kind="reopened"))
+
+    session = make(Ponderer([0.9], lambda turn: True), measure, replicates=3, prepares_ahead=False)
+    assert session.run() == "agent exhausted" and of(session, 1).near_miss
+    with session.context.lock:
+        again = session.fillers.measure_again(1, session.referees[0], lambda: False)
+    assert (again, reopened()) == ([], 1)
+    make(Ponderer([], lambda turn: True), known, replicates=3).run()
+    assert of(session, 1).verdict == "keep"
+
+
 @pytest.mark.slow
 def test_a_near_miss_that_is_a_candidate_again_survives_a_kill(make: Make) -> None:
     def may_answer(turn: int) -> bool:
