@@ -26,7 +26,7 @@ def verdict_columns(evidence: Evidence, experiment: Experiment) -> Columns:
     if experiment.n == 0:
         return _of_base(evidence, trials, failed)
     if failed is not None:
-        return _of_failure(failed, evidence.noise().sigma)
+        return _of_failure(evidence, experiment, failed)
     if (violation := evidence.violation(trials)) is not None:
         return {"verdict": "invalid", "reason": violation}
     if not trials:
@@ -43,22 +43,25 @@ def verdict_columns(evidence: Evidence, experiment: Experiment) -> Columns:
     }
 
 
-def _of_failure(failed: Trial, sigma: float) -> Columns:
+def _of_failure(evidence: Evidence, experiment: Experiment, failed: Trial) -> Columns:
     if failed.outcome == STOPPED:
-        return describe.stopped_columns(failed, sigma)
+        columns = describe.stopped_columns(failed, evidence.noise().sigma)
+        if evidence.rival(experiment).found_later:  # the curve that it was behind was withdrawn
+            columns["reason"] = _why_unmeasured(evidence, experiment)
+        return columns
     verdict, why = VERDICT_OF.get(failed.outcome or "", "crash"), failed.result.get("reason", "")
     return {"verdict": verdict, "reason": why if failed.outcome == verdict else f"{failed.outcome}: {why}"}
 
 
 def _of_decision(evidence: Evidence, experiment: Experiment, decision: judge.Decision) -> Columns:
     unconfirmed = decision.action in NEXT_PURPOSE  # the time was up
-    if evidence.is_superseded(experiment) and (unconfirmed or decision.action == "keep"):
+    is_withdrawn = evidence.rival(experiment).found_later  # the score with which it was compared
+    if evidence.is_superseded(experiment) and (unconfirmed or is_withdrawn or decision.action == "keep"):
         return {"verdict": "discard", "reason": _why_unmeasured(evidence, experiment)}
     if unconfirmed:
         why = f"the session ended before it was confirmed: {decision.reason}"
         return {"verdict": "discard", "reason": why, "near_miss": is_near_miss(decision.p_gain)}
-    stands = not evidence.rival(experiment).found_later  # else the score that it missed was withdrawn
-    near = decision.action == "discard" and stands and is_near_miss(decision.p_gain)
+    near = decision.action == "discard" and is_near_miss(decision.p_gain)
     return {"verdict": decision.action, "reason": decision.reason, "near_miss": near}
 
 

@@ -619,6 +619,29 @@ def test_a_gain_that_was_superseded_by_a_suspect_is_measured_on_what_it_was_made
     assert session.context.experiment(4).text == session.context.experiment(2).text
 
 
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_what_lost_to_a_score_that_was_withdrawn_meanwhile_is_made_to_the_incumbent(
+    make: Make, is_stopped: bool
+) -> None:
+    def trial(text: str, seed: int) -> Result:
+        result = scored(text, seed)
+        if "ALPHA = 0.5" in text and "BETA = 0.9" not in text:
+            result.val_bpb = 1.0 + seed % 97 / 1e5
+        elif "ALPHA = 0.5" in text:
+            fail_audit(session, 1)
+            if is_stopped:
+                behind = {"progress": 0.5, "delta": 1.0, "odds": 0.01}
+                return Result("stopped", reason="clearly behind", seed=seed, behind=behind)
+        return result
+
+    session = make(Thinker([("ALPHA", 0.5), ("BETA", 0.9)]), trial, prepares_ahead=False)
+    assert session.run() == "agent exhausted"
+    found = rows(session)
+    assert [row.verdict for row in found.values()] == ["keep", "suspect", "discard", "keep"]
+    assert (found[2].reason or "").startswith("superseded by experiment 0")
+    assert (found[3].origin, found[3].parent) == (2, 0)
+
+
 def test_an_error_on_one_slot_ends_the_session_on_all(make: Make) -> None:
     agent = Thinker([("ALPHA", 2.0), ("BETA", 2.0)])
 
