@@ -231,13 +231,18 @@ class SessionLoop:
 
     def _decide(self, experiment: Experiment) -> Experiment:
         if experiment.verdict is None:
-            experiment = self.context.advance(
-                experiment, "measured", **NO_SCORE | verdict_columns(self.evidence, experiment)
-            )
+            experiment = self._judge(experiment)
         return self.context.advance(experiment, "decided")
+
+    def _judge(self, experiment: Experiment) -> Experiment:
+        """Record what the trials say of a version now."""
+        columns = NO_SCORE | verdict_columns(self.evidence, experiment)
+        return self.context.advance(experiment, experiment.state, **columns)
 
     def _settle(self, experiment: Experiment) -> Experiment:
         """Keep the version, or rebase a superseded one; then record the verdict and its lesson."""
+        if experiment.verdict == "keep" and self.evidence.is_superseded(experiment):  # another one was kept meanwhile
+            experiment = self._judge(experiment)
         if is_carried_over(experiment.reason or "") and not self.control.is_over():
             experiment = self._rebase(experiment)
         if experiment.n > 0:

@@ -523,26 +523,33 @@ def test_two_gains_on_two_slots_become_one_stack(make: Make) -> None:
     assert sum("superseded" in known(row.reason) for row in found.values()) == 1
 
 
+class LockedWorkspace(Workspace):
+    """Keeps everything but experiment 1, whose reference another program has locked."""
+
+    def keep(self, tag: str, n: int, sha: str, message: str, replaces: str | None = None) -> str:
+        if n == 1:
+            raise GitError("Unable to create '.git/refs/autoresearch/t/1.lock': File exists.")
+        return super().keep(tag, n, sha, message, replaces)
+
+
 def test_a_gain_beside_a_keep_that_git_refused_is_made_to_that_keep_later(make: Make, repository: Path) -> None:
-    lock, begun = repository / ".git/refs/autoresearch/t/1.lock", threading.Event()
-    trials = {"ALPHA = 0.5": 0, "BETA = 0.5": 0}
+    begun, trials = threading.Event(), {"ALPHA = 0.5": 0, "BETA = 0.5": 0}
 
     def trial(text: str, seed: int) -> Result:
         for edit in trials:
             trials[edit] += edit in text
         if "ALPHA = 0.5" in text and trials["ALPHA = 0.5"] == 2:
             assert begun.wait(SOON)
-            lock.touch()
         elif "BETA = 0.5" in text and trials["BETA = 0.5"] == 2:
             begun.set()
             wait(lambda: session.control.ending == "error", "the end of the other slot")
         return scored(text, seed)
 
-    session = make(Thinker([("ALPHA", 0.5), ("BETA", 0.5)]), trial, slots=2)
+    agent = Thinker([("ALPHA", 0.5), ("BETA", 0.5)])
+    session = make(agent, trial, slots=2, workspace=LockedWorkspace(repository))
     with pytest.raises(GitError):
         session.run()
     assert [row.state for row in session.context.ledger.unfinished_experiments(1)] == ["decided", "measuring"]
-    lock.unlink()
     second = make(Thinker([]), slots=2)
     assert second.run() == "agent exhausted"
     found = rows(second)
@@ -550,6 +557,18 @@ def test_a_gain_beside_a_keep_that_git_refused_is_made_to_that_keep_later(make: 
     best = known(second.context.experiment(3).text)
     assert found[3].origin == 2 and "ALPHA = 0.5" in best and "BETA = 0.5" in best
     assert second.context.workspace.best("t") == found[3].sha
+
+
+def test_a_keep_that_git_refused_is_made_to_one_that_was_kept_before_the_next_run(make: Make, repository: Path) -> None:
+    session = make(Thinker([("ALPHA", 0.5)]), prepares_ahead=False, workspace=LockedWorkspace(repository))
+    with pytest.raises(GitError):
+        session.run()
+    of_a_command = make(Thinker([("BETA", 0.5)]), prepares_ahead=False, first=2)
+    assert of_a_command.run() == "agent exhausted"
+    assert make(Thinker([]), prepares_ahead=False).run() == "agent exhausted"
+    found = rows(session)
+    assert [row.verdict for row in found.values()] == ["keep", "discard", "keep", "keep"]
+    assert (found[3].origin, found[3].parent) == (1, 2)
 
 
 def stopped_beside(session: Callable[[], SessionLoop], first: str) -> Callable[[str, int], Result]:
