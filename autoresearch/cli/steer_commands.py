@@ -40,16 +40,16 @@ def unpause(tag: str = TAG) -> None:
 
 @app.command(rich_help_panel=RUN)
 def stop(tag: str = TAG) -> None:
-    """Let the running experiment end, then end the session with its honest total; `run` can continue it later.
+    """Let the running experiments end, then end the session with its honest total; `run` can continue it later.
 
-    A second `stop` leaves the honest total out.
+    A second `stop`, or one during the honest total, leaves it out.
     """
     words = "ends after the running experiment and its honest total, which a second `stop` leaves out"
     _post("stop", tag, f"{words}; `autoresearch run` can continue it later")
 
 
 def _post(kind: str, tag: str | None, consequence: str) -> None:
-    """Post a message to a running session; a later `run` must not find it. Raises UserError."""
+    """Post a message to the process that runs a session: a later one does not read it. Raises UserError."""
     with open_ledger(tag, readonly=False) as (store, session):
         state = _state(session)
         if state not in ("running", "paused"):

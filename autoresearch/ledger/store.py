@@ -28,7 +28,8 @@ from autoresearch.ledger.rows import Call, Event, Experiment, Row, Session, Tria
 
 MAX_INTEGER = 2**63 - 1  # of SQLite
 WITHDRAWN = ("val_bpb", "delta", "p_gain")  # columns that a suspect does not have
-MESSAGES = ("note", "pause", "unpause", "stop")  # kinds of events that other processes post
+STEERING = ("pause", "unpause", "stop")  # messages to the process that works on a session
+MESSAGES = ("note", *STEERING)  # kinds of events that other processes post
 TABLES: dict[type, str] = {
     Session: "sessions",
     Experiment: "experiments",
@@ -126,7 +127,8 @@ class Ledger:
         """Set columns. `pid` and `state` set further ones.
 
         `pid` says that this process works on the session from now on, on so many `slots`: it sets `pid_started` and,
-        the first time, `started`. Raises UserError if another process does. `state` sets or clears `ended`.
+        the first time, `started`; what was posted to steer an earlier process is void. Raises UserError if another
+        process works on it. `state` sets or clears `ended`.
         """
         with self.transaction():
             session = self._rows(Session, "WHERE id = ?", id)[0]
@@ -139,6 +141,8 @@ class Ledger:
     def _take_over(self, session: Session, pid: int, slots: int) -> dict[str, object]:
         if pid != session.pid:
             check_free(session)
+        for kind in STEERING:
+            self.take(session.id, kind)
         now, mark = time.time(), birth_mark(pid)
         if (session.pid, session.pid_started) != (pid, mark):
             sql = "INSERT INTO spans (session_id, pid, began, slots) VALUES (?, ?, ?, ?)"

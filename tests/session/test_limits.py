@@ -1,12 +1,20 @@
-"""When a session stops: its own clock, and the ledger's record of how long trials take."""
+"""When a session stops: its own clock, the ledger's record of how long trials take, and messages that came too late."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.pools import PROGRAM, Setter, doubled, measure
+from support.referees import FunctionReferee
+from support.repositories import make_repository
+from support.sessions import session_of
 
+from autoresearch.data.dataset import Dataset
 from autoresearch.ledger import Ledger, trial_seconds
 from autoresearch.measure.clock import since_boot
+from autoresearch.measure.result import Result
+from autoresearch.measure.settings import Settings, TrialPlan
 from autoresearch.session.stopping import Limits
 
 
@@ -34,3 +42,26 @@ def test_a_clock_that_is_set_during_a_trial_does_not_make_it_long(
         store.start_trial(session.id, experiment.id, "base", 1, "x")
         store.abandon_open_trials(session.id)
         assert trial_seconds(store, session) == [5.0, 4.0, 3.0]
+
+
+@pytest.mark.parametrize("kind", ["pause", "stop"])
+def test_a_message_that_a_run_did_not_read_is_not_obeyed_by_the_next_one(
+    kind: str, tmp_path: Path, quick: Settings, bytes_data: Dataset
+) -> None:
+    root, limits = make_repository(tmp_path / "repository", PROGRAM), Limits()
+
+    def measure_and_interrupt(text: str, seed: int, plan: TrialPlan) -> Result:
+        if text != PROGRAM:
+            store.post(1, kind, "")
+            limits.interrupted = True
+        return measure(text, seed, plan)
+
+    with Ledger.open(root / "runs" / "ledger.db") as store:
+
+        def run(name: str, function: Callable[[str, int, TrialPlan], Result], limits: Limits) -> str:
+            referees, agent = [FunctionReferee(function, quick)], Setter(doubled(name))
+            return session_of(root, store, agent, quick, bytes_data, referees=referees, limits=limits).run()
+
+        assert run("ALPHA", measure_and_interrupt, limits) == "interrupted" and store.has_message(1, kind)
+        assert run("BETA", measure, Limits()) == "agent exhausted"
+        assert [row.state for row in store.experiments(1)] == ["settled"] * 3
