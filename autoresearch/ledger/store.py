@@ -232,6 +232,11 @@ class Ledger:
         with self.transaction():
             return self._update(Trial, id, columns)
 
+    def void_trial(self, id: int) -> Trial:
+        """Make a trial that has ended a lost one: it counts for nothing, and is run again."""
+        with self.transaction():
+            return self._update(Trial, id, {"outcome": "infra"})
+
     def trials(self, session_id: int, experiment_id: int | None = None) -> list[Trial]:
         """Return trials in the order of their starts, perhaps of one experiment only."""
         if experiment_id is None:

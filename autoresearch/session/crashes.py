@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from autoresearch.errors import UserError, describe_failure, format_traceback, is_unexpected
 from autoresearch.ledger import Experiment
+from autoresearch.session.base_retry import MEND
 from autoresearch.session.context import SessionContext
 from autoresearch.session.stopping import Interrupted
 
@@ -29,7 +30,7 @@ class Crashes:
         self.report(n, error)
         if n == 0:
             words = f"the base train.py cannot be measured ({reason}; {self.context.artefacts(n).failure} has more)"
-            raise UserError(f"{words}: mend and commit it, then run again") from error
+            raise UserError(f"{words}: {MEND}") from error
         if experiment.state == "decided" and experiment.verdict == "keep" and self._is_incumbent(n):
             sha = self.context.workspace.best(self.context.tag)
             return self.context.advance(experiment, "settled", settled=time.time(), sha=sha)

@@ -21,6 +21,7 @@ from autoresearch.ledger.rows import BRANCHES
 from autoresearch.ledger.unmeasured import CONFLICTS, is_carried_over
 from autoresearch.measure.referee import Referee
 from autoresearch.session import describe
+from autoresearch.session.base_retry import retry_base
 from autoresearch.session.candidates import CandidateMaker
 from autoresearch.session.context import SessionContext
 from autoresearch.session.crashes import NO_SCORE, Crashes
@@ -176,9 +177,10 @@ class SessionLoop:
             return self.crashes.settle(experiment.n, error)
 
     def _add_base(self) -> None:
-        if self.context.ledger.experiment(self.context.id, 0) is None:
-            columns = describe.base_columns(self.base, self.context.row)
-            self.context.ledger.add_experiment(self.context.id, 0, **columns)
+        if (base := self.context.ledger.experiment(self.context.id, 0)) is not None:
+            return retry_base(self.context, base)
+        columns = describe.base_columns(self.base, self.context.row)
+        self.context.ledger.add_experiment(self.context.id, 0, **columns)
 
     def _prepare(self, wanted: int, add: Callable[[Experiment], None]) -> None:
         """Propose and commit candidates, and add each."""

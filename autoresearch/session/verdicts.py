@@ -10,6 +10,7 @@ from autoresearch.ledger.rows import STOPPED
 from autoresearch.ledger.statements import is_near_miss
 from autoresearch.ledger.unmeasured import SUPERSEDED
 from autoresearch.session import describe, kinds
+from autoresearch.session.base_retry import MEND
 from autoresearch.session.describe import Columns
 from autoresearch.session.evidence import NEXT_PURPOSE, Evidence
 from autoresearch.session.guard_odds import P_DROPPED, P_REFUSED
@@ -77,7 +78,7 @@ def _of_base(evidence: Evidence, trials: Sequence[Trial], failed: Trial | None) 
     base, metric = f"the base {evidence.constraints.what}", evidence.metric
     if failed is not None:
         why = f"{failed.outcome}: {failed.result.get('reason', '')}"
-        raise UserError(f"{base} fails ({why}): mend and commit it, then run again")
+        raise UserError(f"{base} fails ({why}): {MEND}")
     if (violation := evidence.violation(trials)) is not None:
         raise UserError(f"{base} {violation}: change it, or the limit")
     if (broken := evidence.broken_guard(evidence.context.experiment(0), P_REFUSED)) is not None:

@@ -129,6 +129,40 @@ def test_an_error_on_the_base_ends_the_session_with_one_line(bench: Bench) -> No
             bench.run(GOOD, measure=fails_for("SMOOTHING = 0.5 ", ValueError("no")))
 
 
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        (None, r"fails \(oom: .*with another tag if one is set"),
+        (2.0, "uses 3.0 GB of GPU memory, over the limit of 2"),
+    ],
+    ids=["another program had the card", "the limit was raised"],
+)
+def test_a_base_that_failed_is_measured_again(limit: float | None, words: str, bench: Bench) -> None:
+    def works(text: str, seed: int, plan: TrialPlan) -> Result:
+        return replace(score(text, seed, plan), peak_vram_mb=3 * 1024.0)
+
+    def fails(text: str, seed: int, plan: TrialPlan) -> Result:
+        return works(text, seed, plan) if limit else Result("oom", reason="CUDA out of memory", seed=seed)
+
+    with pytest.raises(UserError, match=words):
+        bench.run(GOOD, measure=fails, constraints=Constraints(max_gpu_gb=limit))
+    assert [row.state for row in bench.rows()] == ["measured"]
+    rows = bench.run(GOOD, measure=works, constraints=Constraints(max_gpu_gb=4.0))
+    assert [row.verdict for row in rows] == ["keep", "keep"]
+    outcomes = [trial.outcome for trial in bench.store.trials(1, rows[0].id) if trial.purpose == "base"]
+    assert outcomes == (["ok", "ok"] if limit else ["infra", "ok", "ok"])
+
+
+def test_a_base_whose_audit_failed_is_not_tried_again(bench: Bench) -> None:
+    def lies(text: str, seed: int, plan: TrialPlan) -> Result:
+        return Result("suspect", reason="its claim is wrong", seed=seed)
+
+    for measure in (lies, score):
+        with pytest.raises(UserError, match=r"fails \(suspect: its claim is wrong\)"):
+            bench.run(GOOD, measure=measure)
+    assert len(bench.store.trials(1)) == 1
+
+
 class FailingWorkspace(Workspace):
     """Git that fails at one experiment, in one step, with an error that nobody expects."""
 
