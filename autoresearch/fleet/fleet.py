@@ -1,6 +1,7 @@
 """The nodes that run the trials of a session: pools of nodes whose scores may be compared, one or two."""
 
 import json
+import shlex
 import socket
 import threading
 from collections import Counter
@@ -17,6 +18,8 @@ from autoresearch.fleet.orders import NodeFacts, NodeQuestion, TrialOrder, refus
 from autoresearch.measure.settings import CONFIRM, SCREEN
 from autoresearch.sandbox.selftest import Inspection
 from autoresearch.setup.slots import Slot
+
+Pool = tuple[dict[str, NodeFacts], dict[str, str]]  # nodes, and those left out, with reasons
 
 
 @dataclass
@@ -54,10 +57,7 @@ class Fleet:
         answers = cluster.inspect(able, NodeQuestion(device, config.threads))
         by_id = {node.id: node for node in able}
         chosen = choose_pools(answers, config.require_strong, config.nodes, config.pools)
-        for name, (facts, left_out) in chosen.items():
-            if not facts:
-                whys = "; ".join(f"{by_id[id].host}: {why}" for id, why in left_out.items())
-                raise Blocker(f"{whys}: no node for the pool {name}" if config.pools else whys)
+        check_pools(chosen, {id: node.host for id, node in by_id.items()}, config.pools)
         cluster.open_mailbox()
         common = cluster, device, config.threads, config.require_strong, by_id
         screen = cls(*common, *chosen[SCREEN]) if SCREEN in chosen else None
@@ -154,7 +154,7 @@ class Fleet:
 
 def choose_pools(
     answers: Mapping[str, NodeFacts | str], require_strong: bool, kind: str | None, pools: Mapping[str, str]
-) -> dict[str, tuple[dict[str, NodeFacts], dict[str, str]]]:
+) -> dict[str, Pool]:
     """Return nodes and those left out, with reasons, for the pool that confirms, and for the one that screens.
 
     `pools` has the name of the card of each. Raises UsageError if both are of one kind.
@@ -168,9 +168,7 @@ def choose_pools(
     return chosen
 
 
-def choose_pool(
-    answers: Mapping[str, NodeFacts | str], require_strong: bool, kind: str | None = None
-) -> tuple[dict[str, NodeFacts], dict[str, str]]:
+def choose_pool(answers: Mapping[str, NodeFacts | str], require_strong: bool, kind: str | None = None) -> Pool:
     """Return the largest group of nodes whose scores may be compared, and why the others are left out.
 
     `kind` is part of the name of the card, or of the processor, that they should have.
@@ -184,6 +182,17 @@ def choose_pool(
     whys = {id: refuse_node(each, chosen, require_strong) for id, each in facts.items()}
     left_out |= {id: why for id, why in whys.items() if why is not None}
     return {id: each for id, each in facts.items() if id not in left_out}, left_out
+
+
+def check_pools(chosen: Mapping[str, Pool], hosts: Mapping[str, str], pools: Mapping[str, str]) -> None:
+    """Raise Blocker if a pool has no node; a session may go on without the one that screens."""
+    for name, (facts, left_out) in chosen.items():
+        if not facts:
+            whys = "; ".join(f"{hosts[id]}: {why}" for id, why in left_out.items())
+            whys += f": no node for the pool {name}" if pools else ""
+            if name == SCREEN:
+                whys += f"; `--nodes {shlex.quote(pools[CONFIRM])}`, without pools, goes on on the other one"
+            raise Blocker(whys)
 
 
 def _key(facts: NodeFacts) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-from autoresearch.errors import UserError
 from autoresearch.hardware import CardMemory
 from autoresearch.ledger import Experiment, back_up
 from autoresearch.measure.result import Result
@@ -58,10 +57,11 @@ class Maintenance:
         """Return the card of a slot, which knows its use before the first trial."""
         return self.cards.setdefault(gpu, CardMemory(gpu))
 
-    def after_trial(self, result: Result) -> None:
-        """Demote an incumbent whose audit failed.
+    def after_trial(self, result: Result) -> bool:
+        """Demote an incumbent whose audit failed; return whether more trials can be run where this one was to run.
 
-        Raises UserError if that is the base, if no trial can be run, or if `TRIES` in a row were disturbed.
+        They cannot where it could not be run, or where `TRIES` in a row were disturbed. Raises UserError if the audit
+        was the base's.
         """
         if self.context.ledger.was_deleted:
             self.context.ledger.was_deleted = False
@@ -71,10 +71,9 @@ class Maintenance:
         self._demote_suspects()
         is_lost = result.disturbed and result.outcome == "infra"
         self.disturbed_in_a_row = self.disturbed_in_a_row + 1 if is_lost else 0
-        if result.ended_early or result.loss is not None:
-            return
-        if result.outcome == "infra" and (not result.disturbed or self.disturbed_in_a_row == TRIES):
-            raise UserError(f"a trial could not be run: {result.reason}; see `autoresearch doctor`")
+        if result.outcome != "infra" or result.ended_early or result.loss is not None:
+            return True
+        return result.disturbed and self.disturbed_in_a_row % TRIES > 0
 
     def record_settled(self, experiment: Experiment) -> None:
         """Write the record that a recovery needs, and make room on the disk."""

@@ -6,7 +6,7 @@ confirms, and so does a random share of what would be dropped: these pairs say h
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from statistics import fmean
 
 from autoresearch import judge
@@ -38,7 +38,7 @@ INCUMBENT_VARIANCE = 1 / 3  # of the incumbent's level in the confirming pool, i
 Decide = Callable[[Sequence[Draw], Sequence[Draw], Noise, Beliefs], Decision]
 
 
-@dataclass(frozen=True)
+@dataclass
 class ScreenPool:
     """The screening pool of a session beside the one that confirms: what its trials measure on, names, slots."""
 
@@ -47,6 +47,7 @@ class ScreenPool:
     confirm_kind: str
     slots: int
     confirm_slots: int
+    is_usable: bool = field(default=True, init=False)  # in this run: its nodes may have ended, and come back later
 
     @property
     def key(self) -> str:
@@ -64,7 +65,7 @@ class Screening:
 
     def is_on(self) -> bool:
         """Return whether candidates are still screened there."""
-        return self.has_slots and not self._has_ended()
+        return self.has_slots and self.pool.is_usable and not self._has_ended()
 
     def _has_ended(self) -> bool:
         """Return whether screening there was given up for good."""

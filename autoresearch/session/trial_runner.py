@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from autoresearch.errors import describe_failure, format_traceback, is_unexpected, require
+from autoresearch.errors import UserError, describe_failure, format_traceback, is_unexpected, require
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment, Trial
 from autoresearch.ledger.early_stops import BEHIND
 from autoresearch.ledger.guard_values import has_passed
-from autoresearch.ledger.prescreens import count_elsewhere
+from autoresearch.ledger.prescreens import SCREENING_ENDS, count_elsewhere
 from autoresearch.ledger.rows import ELSEWHERE, FILLER, PRESCREEN, REFERENCE, STOPPED
 from autoresearch.measure.core_meter import OTHERS, SPEED
 from autoresearch.measure.referee import Referee
@@ -85,8 +85,19 @@ class TrialRunner:
             self._record(experiment, k, trial, referee, result)
             context.emit("failed", experiment.n, result.reason)
         self._report(experiment, purpose, result)
-        self.maintenance.after_trial(result)
+        if not self.maintenance.after_trial(result):
+            self._give_up(purpose, result)
         return result
+
+    def _give_up(self, purpose: str, result: Result) -> None:
+        """Screen no more in this run where no trial can be run in that pool. Raises UserError if it is the other."""
+        pool = self.screen_pool
+        if pool is None or purpose not in ELSEWHERE:
+            raise UserError(f"a trial could not be run: {result.reason}; see `autoresearch doctor`")
+        if pool.is_usable:
+            pool.is_usable = False
+            words = f"{result.reason}; until the next `autoresearch run`, every candidate is measured on"
+            self.context.emit(SCREENING_ENDS, None, f"screening on {pool.kind} ends: {words} {pool.confirm_kind}")
 
     def _index(self, experiment: Experiment, purpose: str) -> int:
         """Return the number of the next trial among those in the same pool."""

@@ -9,8 +9,8 @@ from support.programs import autoresearch
 from test_pools import facts
 
 from autoresearch import config
-from autoresearch.errors import UsageError
-from autoresearch.fleet.fleet import choose_pools
+from autoresearch.errors import Blocker, UsageError
+from autoresearch.fleet.fleet import check_pools, choose_pools
 from autoresearch.fleet.orders import NodeFacts
 
 POOLS = {"confirm": "H200", "screen": "H100"}
@@ -34,6 +34,17 @@ def test_two_names_of_one_kind_are_refused() -> None:
     answers: dict[str, NodeFacts | str] = {"a": facts("a", gpu="NVIDIA H100")}
     with pytest.raises(UsageError, match="both pools would be NVIDIA H100"):
         choose_pools(answers, False, None, {"confirm": "NVIDIA", "screen": "H100"})
+
+
+def test_without_a_screening_pool_the_way_to_go_on_is_named() -> None:
+    hosts = {"a": "host-a"}
+    for gpu, words in (("H200", "no node for the pool screen; `--nodes H200`, without pools"), ("H100", "confirm$")):
+        answers: dict[str, NodeFacts | str] = {"a": facts("a", gpu=gpu)}
+        with pytest.raises(Blocker, match=words):
+            check_pools(choose_pools(answers, False, None, POOLS), hosts, POOLS)
+    check_pools(choose_pools({"a": facts("a")}, False, None, {}), hosts, {})
+    with pytest.raises(Blocker, match=r"host-a: it has no memory$"):
+        check_pools(choose_pools({"a": "it has no memory"}, False, None, {}), hosts, {})
 
 
 def test_pools_are_read_from_flags_variables_and_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
