@@ -27,7 +27,8 @@ class FailedVersionError(UserError):
 class Remeasurer:
     """Ledger, data and settings to measure versions of one session again.
 
-    `reserve` is called before each trial: it locks the slot, once there is something to measure.
+    `reserve` is called before each trial: it locks the slot, once there is something to measure. A trial that waits for
+    a node ends once `is_wait_over`, and is begun again, unless `reserve` raises an error.
     """
 
     ledger: Ledger
@@ -38,6 +39,7 @@ class Remeasurer:
     card: CardMemory
     watch: Callable[[int, Progress], None]
     reserve: Callable[[], None] = lambda: None
+    is_wait_over: Callable[[], bool] = lambda: False
 
     def with_budget(self, budget: Budget) -> "Remeasurer":
         """Return a copy whose trials have another budget, for a purpose of their own.
@@ -70,10 +72,11 @@ class Remeasurer:
             checks_guards=lambda val_bpb: False,
             watch=lambda progress: self.watch(experiment.n, progress),
             base=Overhead(**spent) if spent else None,
+            is_wait_over=self.is_wait_over,
         )
         for _ in range(TRIES):
             result = self.measure(experiment, text, self.seed_of(k, purpose), purpose, plan)
-            is_repeated = result.disturbed or result.loss is not None
+            is_repeated = result.disturbed or result.loss is not None or result.ended_early
             if not (is_repeated and result.outcome == "infra"):
                 break
         if result.val_bpb is None or result.holdout_bpb is None:

@@ -18,6 +18,7 @@ from autoresearch.measure.trial_facts import describe_trial
 
 POLL_S = 0.5
 RECHECK_S = 5.0  # without a free node, until the nodes that may run the trial are chosen again
+START_S = 10.0  # for a free node to begin with a trial
 WAIT_WORDS_S = 30.0  # without a free node, until it is said
 MAX_WAIT_S = 1800.0  # without a free node: the session ends, and `autoresearch run` goes on with it
 
@@ -61,7 +62,11 @@ class RayReferee:
     def _order(self, source: str, seed: int, plan: TrialPlan) -> TrialOrder:
         default = TrialPlan()
         remote = replace(
-            plan, wants_holdout=default.wants_holdout, watch=default.watch, is_unwanted=default.is_unwanted
+            plan,
+            wants_holdout=default.wants_holdout,
+            watch=default.watch,
+            is_unwanted=default.is_unwanted,
+            is_wait_over=default.is_wait_over,
         )
         return TrialOrder(
             key=uuid.uuid4().hex,
@@ -167,6 +172,8 @@ class _Call:
 
     def _check_nodes(self, waited_s: float) -> None:
         """Say that no node is free, choose again (a node may have ended since), or give up."""
+        if waited_s >= START_S and self._plan.is_wait_over():
+            raise Unwanted
         if waited_s % RECHECK_S == 0 and self._fleet.exclude(self._plan.avoid) != self.excluded:
             raise OtherNodesError
         if waited_s == WAIT_WORDS_S:

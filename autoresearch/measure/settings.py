@@ -65,17 +65,17 @@ class TrialPlan:
     """Everything that the caller asks of one trial.
 
     A claim above `loses_above` is not audited. A score for which `wants_holdout` is true is measured on the holdout
-    split too. Both are asked about scores less `speed_cost`, which is what the speed of the machine added to them,
-    by the conditions of the trial. Guards that are commands run if the score `checks_guards`. `audit_factor`
-    multiplies the number of audited positions; with `incumbent_losses`, the claim of the version that this one has
-    to beat, half of them are drawn where this one claims less. With `keep_caches`, the compile cache of the
-    training cell is stored in `Settings.caches`. `keep_checkpoint` is called with the descriptor of the sealed
-    checkpoint, which is closed afterwards. `watch` is called with the progress. The trial ends early as soon as
-    `is_unwanted`, which is asked several times a second. `find_behind` gets the part of the budget that is used up,
-    and the curve so far; a trial that it finds behind is stopped, unless it `runs_on`. `base` is what the base
-    spent (None until it has been measured); the time limits follow from it. `tasks` are those of the base, where
-    the number is a rate over tasks; a trial with others is invalid. `avoid` are nodes on which a trial of the
-    version was lost.
+    split too. Both are asked about scores less `speed_cost`, which is what the speed of the machine added to them, by
+    the conditions of the trial. Guards that are commands run if the score `checks_guards`. `audit_factor` multiplies
+    the number of audited positions; with `incumbent_losses`, the claim of the version that this one has to beat, half
+    of them are drawn where this one claims less. With `keep_caches`, the compile cache of the training cell is stored
+    in `Settings.caches`. `keep_checkpoint` is called with the descriptor of the sealed checkpoint, which is closed
+    afterwards. `watch` is called with the progress. The trial ends early as soon as `is_unwanted`, which is asked
+    several times a second; one that waits for a free node, once `is_wait_over`. `find_behind` gets the part of the
+    budget that is used up, and the curve so far; a trial that it finds behind is stopped, unless it `runs_on`. `base`
+    is what the base spent (None until it has been measured); the time limits follow from it. `tasks` are those of the
+    base, where the number is a rate over tasks; a trial with others is invalid. `avoid` are nodes on which a trial of
+    the version was lost.
     """
 
     loses_above: float | None = None
@@ -87,6 +87,7 @@ class TrialPlan:
     keep_checkpoint: Callable[[int], None] = lambda fd: None
     watch: Watch = lambda progress: None
     is_unwanted: Callable[[], bool] = lambda: False
+    is_wait_over: Callable[[], bool] = lambda: False
     find_behind: Callable[[float, Sequence[Point]], Behind | None] = lambda progress, curve: None
     runs_on: bool = False
     base: Overhead | None = None

@@ -86,7 +86,7 @@ class SessionLoop:
             if base is not None:
                 self._finish(base, self.referees[0])
         except Interrupted:
-            return "interrupted"
+            return self.control.interruption
         if self.power is not None and not is_power_known:
             self.power.announce()
         self.target.begin()
@@ -111,7 +111,7 @@ class SessionLoop:
         except Exhausted as exhausted:
             return str(exhausted)
         except Interrupted:
-            return "interrupted"
+            return self.control.interruption
         return reason
 
     def _end_reason(self) -> str | None:
@@ -221,6 +221,8 @@ class SessionLoop:
             if not self._runs_here(experiment, purpose, referee):
                 return experiment
             result = self.trials.run(experiment, purpose, referee)
+            if result.ended_early and self.control.is_leaving():  # it waited for a node
+                raise Interrupted
             if purpose == "base" and result.outcome == "ok":
                 self.pipeline.begin()  # the agent has the facts of one trial
         if self.control.ending == "error":  # the keep of another slot may wait: it comes first

@@ -215,8 +215,9 @@ def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
     proposer = Proposer(context, arms, inputs.stand_in, inputs.constraints, tools=inputs.tools)
     maintenance = Maintenance(context, inputs.max_bytes)
     early_stop = EarlyStop(context, evidence, inputs.referees[0].settings.budget, inputs.early_stop)
-    trials = TrialRunner(context, evidence, maintenance, early_stop, inputs.identity, inputs.screen_pool)
     control = SessionControl(context, inputs.limits, inputs.reserve_s)
+    parts = context, evidence, maintenance, early_stop, inputs.identity, inputs.screen_pool
+    trials = TrialRunner(*parts, control.is_wait_over)
     parents = ParentChooser.of(context, evidence, inputs.archive)
     pools = PoolFinder.of(context, evidence, inputs.pool, parents.is_away if parents else None)
     slots = len(inputs.referees)

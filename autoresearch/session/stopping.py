@@ -83,6 +83,23 @@ class SessionControl:
         """Return whether running experiments are settled without another trial."""
         return self.ending is not None and self.ending not in RESUMABLE
 
+    def is_wait_over(self, purpose: str) -> bool:
+        """Return whether a trial that waits for a node must end: the session is to end. Needs no lock."""
+        is_late = purpose != "base" and self.is_too_late()
+        is_stopping = self.ending is not None or self.context.ledger.has_message(self.context.id, "stop")
+        return self.limits.interrupted or is_stopping or is_late
+
+    def is_leaving(self) -> bool:
+        """Take a message to stop; return whether an experiment without a node waits for the next `run`."""
+        if self.context.ledger.take(self.context.id, "stop"):
+            self.ending = self.ending or "stopped"
+        return self.limits.interrupted or self.ending in RESUMABLE
+
+    @property
+    def interruption(self) -> str:
+        """Return why an experiment waits for the next `run`."""
+        return "interrupted" if self.limits.interrupted else self.ending or "interrupted"
+
     def stop_reason(self, queued: int = 0) -> str | None:
         """Return the reason not to begin an experiment after `queued` others, if any."""
         if self.ending is not None:

@@ -27,6 +27,9 @@ def measure_at_end(
     def watch(n: int, progress: Progress) -> None:
         context.notify(TrialProgress(n, "total", progress))
 
+    def is_wait_over() -> bool:
+        return limits.interrupted or context.ledger.has_message(context.id, "stop")
+
     def check() -> None:
         if limits.interrupted or context.ledger.take(context.id, "stop"):
             raise Interrupted("left out: `autoresearch total` measures it")
@@ -34,7 +37,8 @@ def measure_at_end(
     seconds = pairs * total.seconds_of_pair(context.ledger, context.row)
     words = f"{2 * pairs} trials of base and final version, about {seconds / 60:.0f} min"
     context.notify(LedgerEvent("total", None, f"{words}; Ctrl-C leaves it out"))
-    remeasurer = Remeasurer(context.ledger, context.row, context.workspace, referee, data, card, watch, check)
+    calls = watch, check, is_wait_over
+    remeasurer = Remeasurer(context.ledger, context.row, context.workspace, referee, data, card, *calls)
     try:
         result = total.measure_total(remeasurer, pairs)
     except Interrupted as left_out:

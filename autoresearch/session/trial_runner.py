@@ -51,6 +51,7 @@ class TrialRunner:
     early_stop: EarlyStop
     identity: JsonObject
     screen_pool: ScreenPool | None = None
+    is_wait_over: Callable[[str], bool] = lambda purpose: False  # asked of a trial that waits for a node
     _is_slow: bool = field(default=False, init=False)  # the newest trial
 
     def run(
@@ -207,6 +208,7 @@ class TrialRunner:
             keep_caches=self._is_human(purpose, k),
             watch=watch,
             is_unwanted=is_unwanted,
+            is_wait_over=lambda: self.is_wait_over(purpose),
             base=None if purpose in ELSEWHERE else self.evidence.base_overhead(experiment.n),
             tasks=known_tasks(self.evidence.trials(self.context.experiment(0))),
             avoid=frozenset(filter(None, lost_nodes(self.context, experiment))),

@@ -52,7 +52,7 @@ class TwoPoolLoop(SessionLoop):
         except Exhausted as exhausted:
             return str(exhausted)
         except Interrupted:
-            return "interrupted"
+            return self.control.interruption
         return "screening ends"
 
     def _end_reason(self) -> str | None:

@@ -26,6 +26,7 @@ from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings, TrialPlan
 from autoresearch.metric import VAL_BPB
 from autoresearch.report import results
+from autoresearch.session.stopping import Interrupted
 from autoresearch.workspace.workspace import Workspace
 
 
@@ -104,6 +105,28 @@ def test_a_trial_that_was_disturbed_is_repeated_but_not_for_ever(times: int, rem
     trials = remeasurer.ledger.trials(1, base.id)[-3:]
     assert [trial.outcome for trial in trials] == ["infra"] * times + ["ok"] * (3 - times)
     assert {(trial.purpose, trial.seed) for trial in trials} == {("total", remeasurer.seed_of(7))}
+
+
+def test_a_total_that_waits_for_a_node_can_be_left_out(remeasurer: Remeasurer) -> None:
+    asked = list[str]()
+
+    def wait_for_node(text: str, seed: int, plan: TrialPlan) -> Result:
+        asked.append("stop")
+        assert plan.is_wait_over()
+        result = Result(seed=seed)
+        result.end_early("no node has begun with it")
+        return result
+
+    def check() -> None:
+        if asked:
+            raise Interrupted("left out")
+
+    referee = FunctionReferee(wait_for_node, remeasurer.referee.settings)
+    base = remeasurer.ledger.experiment(1, 0)
+    assert base is not None
+    with pytest.raises(Interrupted, match="left out"):
+        replace(remeasurer, referee=referee, reserve=check, is_wait_over=lambda: bool(asked)).run_trial(base, 7)
+    assert asked == ["stop"]
 
 
 def test_later_versions_have_the_limits_of_the_session_when_they_are_measured_again(remeasurer: Remeasurer) -> None:

@@ -1,6 +1,7 @@
 """Nodes that cannot run trials, or cannot any more, on a Ray that runs its tasks in this process."""
 
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -62,6 +63,19 @@ def test_a_trial_that_waits_for_a_node_that_has_ended_runs_on_one_to_avoid(
         ray.forget("bad")
         result = trial.result(60)
     assert (result.outcome, ray.ran_on) == ("ok", ["good"]), result.reason
+
+
+def test_a_trial_without_a_node_ends_once_its_wait_is_over(
+    ray: LocalRay, bytes_data: Dataset, quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_referee, "START_S", POLL_S)
+    referee = referee_on(ray, "good", bytes_data, quick, [])
+    ray.kill("bad")
+    ray.kill("good")
+    began = time.monotonic()
+    result = referee.measure(BIGRAM, 3, TrialPlan(is_wait_over=lambda: time.monotonic() > began + 2 * POLL_S))
+    assert result.ended_early and result.outcome == "infra" and ray.ran_on == []
+    assert time.monotonic() < began + 10 * POLL_S
 
 
 def test_a_pool_keeps_its_identity_when_the_only_inspected_node_is_left_out(

@@ -44,6 +44,33 @@ def test_a_clock_that_is_set_during_a_trial_does_not_make_it_long(
         assert trial_seconds(store, session) == [5.0, 4.0, 3.0]
 
 
+@pytest.mark.parametrize("reason", ["interrupted", "stopped", "deadline"])
+def test_a_trial_that_waits_for_a_node_does_not_keep_the_session(
+    reason: str, tmp_path: Path, quick: Settings, bytes_data: Dataset
+) -> None:
+    root, limits = make_repository(tmp_path / "repository", PROGRAM), Limits()
+
+    def wait_for_node(text: str, seed: int, plan: TrialPlan) -> Result:
+        if text == PROGRAM:
+            return measure(text, seed, plan)
+        assert not plan.is_wait_over()
+        if reason == "stopped":
+            store.post(1, "stop", "")
+        limits.interrupted, limits.until = reason == "interrupted", since_boot() if reason == "deadline" else None
+        assert plan.is_wait_over()
+        result = Result(seed=seed)
+        result.end_early("no node has begun with it")
+        return result
+
+    with Ledger.open(root / "runs" / "ledger.db") as store:
+        referees, agent = [FunctionReferee(wait_for_node, quick)], Setter(doubled("ALPHA"))
+        session = session_of(root, store, agent, quick, bytes_data, referees=referees, limits=limits)
+        assert session.run() == reason
+        state = "settled" if reason == "deadline" else "measuring"
+        assert [row.state for row in store.experiments(1)] == ["settled", state]
+        assert not store.has_message(1, "stop")
+
+
 @pytest.mark.parametrize("kind", ["pause", "stop"])
 def test_a_message_that_a_run_did_not_read_is_not_obeyed_by_the_next_one(
     kind: str, tmp_path: Path, quick: Settings, bytes_data: Dataset
