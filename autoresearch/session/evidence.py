@@ -9,7 +9,7 @@ from autoresearch.analysis.draws import Draws, equal_speed_draws, session_draws,
 from autoresearch.analysis.session_noise import earlier_noise
 from autoresearch.errors import UserError
 from autoresearch.judge import Draw
-from autoresearch.ledger import Experiment, Ledger, Session, Trial
+from autoresearch.ledger import Event, Experiment, Ledger, Session, Trial
 from autoresearch.ledger.metrics import settle_metric
 from autoresearch.ledger.overhead import base_overhead
 from autoresearch.ledger.rows import BRANCHES, FILLER, SAME_FUNCTION
@@ -260,9 +260,9 @@ class Evidence:
         if not experiment.near_miss:  # only what was discarded once is one
             return False
         events = self.context.ledger.events(self.context.id, kind=REOPENED)
-        reopened = [event.at for event in events if event.n == experiment.n]
-        reruns = [trial.started for trial in self.trials(experiment) if trial.purpose == "rerun"]
-        return not reopened or not reruns or max(reruns) < max(reopened)
+        reopened = [event for event in events if event.n == experiment.n]
+        reruns = [trial for trial in self.trials(experiment) if trial.purpose == "rerun"]
+        return not reopened or not reruns or not _began_after(reruns[-1], reopened[-1])
 
     def rule(self, experiment: Experiment) -> Callable[[Sequence[Draw]], judge.Decision]:
         """Return what decides on draws of an experiment."""
@@ -327,3 +327,9 @@ class Evidence:
         """Return the sentinels of an experiment's rival since it was screened."""
         screened = self.trials(experiment)[0].id
         return [t for t in self.trials(self.rival(experiment)) if t.purpose == "sentinel" and t.id > screened]
+
+
+def _began_after(trial: Trial, reopened: Event) -> bool:
+    """Return whether a trial began after a near miss was reopened; events of older programs have only their time."""
+    newest = reopened.data.get("newest_trial")
+    return trial.started >= reopened.at if newest is None else trial.id > newest

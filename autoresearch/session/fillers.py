@@ -108,7 +108,8 @@ class Fillers:
             self.context.ledger.update_experiment(row.id, **NO_SCORE | verdict_columns(self.evidence, row))
             rewrite(self.context, n)
             return None
-        self.context.emit(REOPENED, n, "a gain has become likelier: it is measured further")
+        newest = self.context.ledger.trials(self.context.id, row.id)[-1].id  # a clock may be set back, ids are not
+        self.context.emit(REOPENED, n, "a gain has become likelier: it is measured further", newest_trial=newest)
         return self.context.advance(row, "measuring", verdict=None, reason=None)
 
 

@@ -289,6 +289,24 @@ def test_a_near_miss_that_fillers_confirm_is_measured_and_judged_as_a_candidate(
     assert session.context.workspace.best("t") == of(session, 1).sha
 
 
+def test_a_clock_that_is_set_back_does_not_repeat_the_rerun_of_a_near_miss(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits, known, real = Limits(), measured_as([-4.0, -3.5], lambda: is_settled(session, 1)), time.time
+
+    def may_answer(turn: int) -> bool:
+        return turn == 1 or (is_settled(session, 1) and of(session, 1).verdict == "keep")
+
+    def listen(event: object) -> None:
+        if isinstance(event, LedgerEvent) and event.kind == "reopened":
+            monkeypatch.setattr("time.time", lambda: real() - 3600)
+        limits.interrupted |= len(session.context.ledger.trials(1)) > 40  # else it goes on for an hour
+
+    session = make(Ponderer([0.9], may_answer), known, limits=limits, listeners=[listen], replicates=3)
+    assert session.run() == "agent exhausted"
+    assert of(session, 1).verdict == "keep"
+
+
 def test_a_near_miss_that_fillers_refute_is_none_any_more(make: Make) -> None:
     def may_answer(turn: int) -> bool:
         return turn == 1 or (is_settled(session, 1) and not of(session, 1).near_miss)
