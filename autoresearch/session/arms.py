@@ -1,7 +1,6 @@
 """The researchers of a session, and who is asked next."""
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from autoresearch.config import MIX, ArmSetting, Config
 from autoresearch.judge.allocation import choose_arm
 from autoresearch.ledger import Ledger, Session
 from autoresearch.ledger.arm_records import arm_records
+from autoresearch.measure.clock import since_boot
 from autoresearch.session.context import SessionContext
 from autoresearch.session.fallback import AgentHealth
 
@@ -22,7 +22,7 @@ class ArmAway(Exception):
 
 
 class NobodyAble(Exception):
-    """No arm can propose before `until` (unix seconds), and the stand-in has nothing to propose."""
+    """No arm can propose before `until` (on the clock of `since_boot`), and the stand-in has nothing to propose."""
 
     def __init__(self, until: float) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Arm:
     @property
     def is_able(self) -> bool:
         """Return whether it can be asked now."""
-        return self.health.turn(time.time()) != "stand-in"
+        return self.health.turn(since_boot()) != "stand-in"
 
     @property
     def is_done(self) -> bool:
@@ -79,7 +79,7 @@ class Arms:
 
     @property
     def back_at(self) -> float:
-        """Return when the first arm can be asked again (unix seconds); infinity if none will be."""
+        """Return when the first arm can be asked again (as `since_boot`); infinity if none will be."""
         return min(arm.health.until for arm in self.arms)
 
     def next(self, n: int) -> Arm:

@@ -15,6 +15,7 @@ from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment, find_merge
 from autoresearch.ledger.lesson_uses import LESSONS
 from autoresearch.ledger.rows import BRANCHES
+from autoresearch.measure.clock import since_boot
 from autoresearch.session import describe
 from autoresearch.session.arms import ArmAway, NobodyAble
 from autoresearch.session.briefing import Briefing
@@ -47,7 +48,7 @@ class CandidateMaker:
     proposer: Proposer
     pools: PoolFinder | None = None  # None: no pools
     parents: ParentChooser | None = None  # None: every proposal is to change the incumbent
-    rests_until: float = 0.0  # nobody can propose before (unix seconds)
+    rests_until: float = 0.0  # nobody can propose before (on the clock of `since_boot`)
     _pooling: OptionalPart = field(init=False)
 
     def __post_init__(self) -> None:
@@ -61,7 +62,7 @@ class CandidateMaker:
         if pooled := self.pool():
             take(*pooled)
             return
-        if time.time() < self.rests_until:
+        if since_boot() < self.rests_until:
             with self.context.lock.released():
                 time.sleep(REST_S)
             return
@@ -96,7 +97,7 @@ class CandidateMaker:
     def _rest(self, n: int, until: float) -> None:
         """Propose nothing before `until`, and say so."""
         self.rests_until = until
-        clock = time.strftime("%H:%M", time.localtime(until))
+        clock = time.strftime("%H:%M", time.localtime(time.time() + until - since_boot()))
         self.context.emit("absent", n, f"nobody else has anything to propose: the session waits until {clock}")
 
     def pool(self) -> list[Experiment]:

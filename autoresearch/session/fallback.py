@@ -18,7 +18,7 @@ Turn = Literal["agent", "other mode", "stand-in"]
 
 @dataclass(frozen=True)
 class AgentHealth:
-    """Broken proposals and absences in a row; the agent is away `until` (unix seconds)."""
+    """Broken proposals and absences in a row; the agent is away `until` (on the clock of `since_boot`)."""
 
     broken: int = 0
     absences: int = 0

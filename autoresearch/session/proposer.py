@@ -24,6 +24,7 @@ from autoresearch.brief.brief import Brief
 from autoresearch.errors import describe_failure, is_unexpected, require
 from autoresearch.judge import SIMPLER_MODES
 from autoresearch.ledger import duplicates
+from autoresearch.measure.clock import since_boot
 from autoresearch.session import describe
 from autoresearch.session.arms import Arm, ArmAway, Arms, NobodyAble
 from autoresearch.session.checked_proposal import CheckedProposal, Refusal
@@ -142,7 +143,7 @@ class Proposer:
 
     def _next_agent(self, arm: Arm, brief: Brief) -> Agent:
         """Return the agent of an arm, or the stand-in. Raises ArmAway if another arm can be asked instead."""
-        turn = arm.health.turn(time.time())
+        turn = arm.health.turn(since_boot())
         if turn == "stand-in" and self.arms.can_ask(without=arm):
             raise ArmAway(arm.title)
         if turn == "stand-in" and self.stand_in is not None:
@@ -179,7 +180,7 @@ class Proposer:
         self.broken_in_a_row += 1
         relief = self._relief(arm)
         if agent is arm.agent and relief is not None:
-            before, arm.health = arm.health, arm.health.after_broken(time.time())
+            before, arm.health = arm.health, arm.health.after_broken(since_boot())
             if arm.health.until > before.until:
                 row = f"{arm.health.broken} broken proposal{'s in a row' if arm.health.broken > 1 else ''}"
                 self._emit("absent", brief, f"{arm.title} gave {row} (the last: {bad}): {relief} meanwhile", started)
@@ -216,7 +217,7 @@ class Proposer:
 
 
 def _retry_at(away: Exception) -> float:
-    """Return when an agent that cannot be asked is worth another try (unix seconds)."""
+    """Return when an agent that cannot be asked is worth another try (as `since_boot`)."""
     if isinstance(away, Unavailable):
-        return away.retry_at
-    return math.inf if isinstance(away, Exhausted) else time.time() + UNUSABLE_RETRY_S
+        return since_boot() + away.retry_at - time.time()
+    return math.inf if isinstance(away, Exhausted) else since_boot() + UNUSABLE_RETRY_S

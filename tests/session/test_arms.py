@@ -17,6 +17,7 @@ from autoresearch.brief.brief import Brief
 from autoresearch.data.dataset import Dataset
 from autoresearch.ledger import Experiment, Ledger
 from autoresearch.ledger.arm_records import arm_records
+from autoresearch.measure.clock import since_boot
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings, TrialPlan
 from autoresearch.session.arms import Arm
@@ -136,7 +137,7 @@ def test_a_program_that_makes_an_agent_break_its_edits_costs_no_session(reposito
     ]
     _, rows, reason = night(*arms, n=12)
     assert reason == "max experiments" and {row.arm for row in rows} == {"good"}
-    assert arms[1].health.until > time.time() and arms[1].agent.asked == 6  # then it is away for ten minutes
+    assert arms[1].health.until > since_boot() and arms[1].agent.asked == 6  # then it is away for ten minutes
 
 
 def test_records_credit_what_the_judge_kept(repository: Path, night: Any) -> None:

@@ -146,6 +146,20 @@ def test_a_stand_in_is_offered_no_openings(brief: Brief, store: Ledger) -> None:
     assert describe.proposal_columns(obtained.proposal, obtained.brief)["mode"] is None
 
 
+def test_a_clock_that_is_set_back_does_not_prolong_an_absence(
+    brief: Brief, store: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away, now, since_boot = Lines(), time.time, time.clock_gettime
+    away.propose = _unavailable  # type: ignore[method-assign]
+    made = proposer_of(away, store, stand_in=Lines("x = 5\n"))
+    made.obtain(brief)
+    assert made.is_agent_away
+    monkeypatch.setattr("time.time", lambda: now() - 3600)
+    assert made.is_agent_away
+    monkeypatch.setattr("time.clock_gettime", lambda clock: since_boot(clock) + 61)
+    assert not made.is_agent_away
+
+
 def _unavailable(brief: Brief) -> base.Proposal:
     raise base.Unavailable("busy", time.time() + 60)
 
