@@ -1,6 +1,8 @@
 """Trials that were lost with their process or node: where not to repeat them, and when it is the version's fault."""
 
-from autoresearch.ledger import Experiment
+from collections.abc import Sequence
+
+from autoresearch.ledger import Experiment, Trial
 from autoresearch.ledger.node_trials import LOST
 from autoresearch.measure.result import Result
 from autoresearch.session.context import SessionContext
@@ -10,18 +12,24 @@ MAX_LOST = 3  # trials of one version
 
 def lost_nodes(context: SessionContext, experiment: Experiment) -> list[str]:
     """Return the node of each trial of an experiment that was lost; empty where it is not known."""
-    trials = context.ledger.trials(context.id, experiment.id)
+    return _nodes(context.ledger.trials(context.id, experiment.id))
+
+
+def _nodes(trials: Sequence[Trial]) -> list[str]:
     return [trial.result[LOST] for trial in trials if LOST in trial.result]
 
 
 def blame(context: SessionContext, experiment: Experiment, result: Result) -> None:
     """Make a lost trial the crash of its version if too many were, on two nodes at least where there are two.
 
-    A version is not to blame for those that were lost before any node began: after too many, no trial can be run.
+    Those before its last good trial do not count: an incumbent is measured all night, while nodes come and go. Nor does
+    one that was lost before any node began; after too many of these, no trial can be run.
     """
     if result.loss is None:
         return
-    lost = [*lost_nodes(context, experiment), result.loss.node]
+    trials = context.ledger.trials(context.id, experiment.id)
+    good = max((number for number, trial in enumerate(trials, 1) if trial.outcome == "ok"), default=0)
+    lost = [*_nodes(trials[good:]), result.loss.node]
     if len(lost) >= MAX_LOST and not any(lost[-MAX_LOST:]):
         result.loss = None  # an infra trial that is not repeated ends the session
         return

@@ -43,6 +43,15 @@ def test_one_bad_node_among_several_is_no_fault_of_the_version(context: SessionC
     assert lose(context, "b", others=1)[1] == ["crash"]
 
 
+def test_trials_that_were_lost_before_a_good_one_do_not_count(context: SessionContext) -> None:
+    lose(context, "a", "b", others=1)
+    trial = context.ledger.start_trial(context.id, context.experiment(0).id, "base", 1, "blob")
+    context.ledger.end_trial(trial.id, "ok", 1.0, {"node": "c"})
+    experiment, outcomes = lose(context, "a", "c", "d", others=1)
+    assert outcomes == ["infra", "infra", "crash"]
+    assert lost_nodes(context, experiment) == ["a", "b", "a", "c", "d"]
+
+
 def test_three_on_the_only_node_are_a_crash(context: SessionContext) -> None:
     assert lose(context, "a", "a", "a", others=0)[1] == ["infra", "infra", "crash"]
 
