@@ -39,6 +39,7 @@ class Brief:
     sigma: float
     history: list["Past"]
     feedback: list[Any] = field(default_factory=list)
+    source_n: int | None = None
 
 
 @dataclass

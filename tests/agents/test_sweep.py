@@ -45,6 +45,7 @@ class Brief:
     n: int = 1
     seed: int = 7
     source: str = SOURCE
+    source_n: int = 0
     sigma: float = 0.002
     metric: Metric = VAL_BPB
     history: list = field(default_factory=list)
@@ -218,6 +219,7 @@ def test_it_ends_when_every_move_has_been_tried():
     done = [Past(n, "duplicate", None, {"BATCH": {}}) for n in range(1, 6)]
     with pytest.raises(Exhausted, match="every move"):
         Sweep().propose(Brief(source="BATCH = 2**13\n", history=done))
+    assert Sweep().propose(Brief(source="BATCH = 2**14\n", history=done, source_n=6)).params
 
 
 def test_importing_it_does_not_import_optuna():

@@ -34,7 +34,7 @@ NOTHING_IN_FILES = (
 )
 STEPS = 4  # candidate factors in each direction
 MIN_LOG2 = 0.1  # of a factor that is worth a trial
-MAX_DUPLICATES = 5  # in a row, after which every move must have been tried
+MAX_DUPLICATES = 5  # in a row of one version, after which every move of it must have been tried
 ROUNDING_BPB = 1e-4  # scores in the history are rounded to this
 ROUNDING_SHARE = 1e-4  # of a score that is not in bits per byte
 ROUNDING = 5  # decimals of a prediction
@@ -95,7 +95,8 @@ class Sweep(InstantAgent):
     def propose(self, brief: "Brief") -> Proposal:
         """Return the best move in one sample from the posterior of the effects of moves."""
         own = [past for past in brief.history if past.agent == self.name]
-        if [past.verdict for past in own[-MAX_DUPLICATES:]] == ["duplicate"] * MAX_DUPLICATES:
+        here = [past.verdict for past in own if past.parent == brief.source_n]
+        if here[-MAX_DUPLICATES:] == ["duplicate"] * MAX_DUPLICATES:
             raise Exhausted(f"{AGENT_EXHAUSTED}: every move of the constants has been tried")
         movable = knobs(brief.source)
         if not movable:
