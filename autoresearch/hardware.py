@@ -347,6 +347,9 @@ def _decode(value: object) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
+Waiting = contextlib.AbstractContextManager[None]
+
+
 class CardMemory:
     """Check that a card is free between trials; `uuid` None means no card, `read` is `gpu_memory`."""
 
@@ -359,8 +362,11 @@ class CardMemory:
         self.uuid, self.read, self.sleep = uuid, read, sleep
         self.idle_bytes: int | None = None  # in use without a trial of ours
 
-    def wait_until_clean(self) -> None:
-        """Wait until no more memory is in use than before the first trial. Raises UserError on a timeout."""
+    def wait_until_clean(self, while_waiting: Callable[[], Waiting] = contextlib.nullcontext) -> None:
+        """Wait until no more memory is in use than before the first trial; each pause is within a `while_waiting`.
+
+        Raises UserError on a timeout.
+        """
         waited_s = 0.0
         while (memory := self.read(self.uuid)) is not None and self.idle_bytes is not None:
             used = memory[1]
@@ -372,7 +378,8 @@ class CardMemory:
                     f"{now} of the card's memory are in use without a trial, {before} before the first one, for"
                     f" {CLEAN_TIMEOUT_S:.0f} s: end what uses it (`nvidia-smi`), {RESUME_HINT}"
                 )
-            self.sleep(POLL_S)
+            with while_waiting():
+                self.sleep(POLL_S)
             waited_s += POLL_S
         if memory is not None:
             self.idle_bytes = memory[1] if self.idle_bytes is None else min(self.idle_bytes, memory[1])

@@ -63,7 +63,7 @@ class TrialRunner:
     ) -> Result:
         """Measure the subject of a purpose, unless it becomes unwanted. Raises UserError if no trial can be run."""
         context, evidence = self.context, self.evidence
-        self.maintenance.card(referee.settings.gpu).wait_until_clean()
+        self.maintenance.card(referee.settings.gpu).wait_until_clean(context.lock.released)
         seed = evidence.seed(candidate, purpose)
         experiment = evidence.subject(candidate, purpose)
         k = self._index(experiment, purpose)

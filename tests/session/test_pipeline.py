@@ -4,6 +4,7 @@ import errno
 import itertools
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,11 +23,12 @@ from autoresearch.brief.brief import Brief
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
 from autoresearch.files import JsonObject
+from autoresearch.hardware import CardMemory
 from autoresearch.ledger import Experiment, Ledger, experiment_rows, status
 from autoresearch.ledger.breakdown import sum_groups
 from autoresearch.ledger.rows import kept_as
 from autoresearch.measure.result import Result
-from autoresearch.measure.settings import Settings
+from autoresearch.measure.settings import Settings, TrialPlan
 from autoresearch.session.loop import SessionLoop
 from autoresearch.session.stopping import Limits
 from autoresearch.source.rebase import find_conflicts, rebase_change
@@ -501,6 +503,30 @@ def test_slots_work_at_the_same_time(make: Make) -> None:
     session = make(agent, trial, slots=2)
     assert session.run() == "agent exhausted"
     assert [row.verdict for row in rows(session).values()] == ["keep", *["discard"] * 6]
+
+
+def test_a_slot_that_waits_for_its_card_does_not_hold_up_the_others(make: Make, quick: Settings) -> None:
+    others_done = threading.Event()
+
+    def on(gpu: str) -> FunctionReferee:
+        def measure(text: str, seed: int, _: TrialPlan) -> Result:
+            if gpu == "GPU-2":
+                others_done.set()
+            return scored(text, seed)
+
+        return FunctionReferee(measure, replace(quick, gpu=gpu))
+
+    def used(uuid: str | None) -> tuple[int, int]:
+        """Another program has the first card, once the base is measured, until the second one has run a trial."""
+        is_in_use = uuid == "GPU-1" and session.context.experiment(0).state == "settled" and not others_done.is_set()
+        return 16 * 10**9, 10**9 * is_in_use
+
+    agent = Thinker([("ALPHA", 2.0), ("BETA", 2.0), ("GAMMA", 2.0)])
+    session = make(agent, referees=[on("GPU-1"), on("GPU-2")])
+    for gpu in ("GPU-1", "GPU-2"):
+        session.maintenance.cards[gpu] = CardMemory(gpu, used, lambda seconds: time.sleep(0.05))
+    assert session.run() == "agent exhausted"
+    assert len(rows(session)) == 4
 
 
 def test_two_gains_on_two_slots_become_one_stack(make: Make) -> None:
