@@ -7,6 +7,11 @@ from pathlib import Path
 from autoresearch.files import read_text
 
 
+def describe_blank(name: str) -> str:
+    """Return the line about a program.md that is not there, or has no text."""
+    return f"{name} is missing or empty: write into it what the agent should try"
+
+
 @dataclass
 class HumanText:
     """A file that is read before each proposal. If it cannot be read, its last text counts.

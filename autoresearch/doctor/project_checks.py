@@ -80,7 +80,8 @@ def check_program(root: Path, config: Config) -> Iterator[Check]:
         yield Check(config.program, "warn", f"cannot be read: {error.strerror}", "make it a file that you can read")
         return
     if text is None:
-        yield Check(config.program, "warn", "not there", remedy)
+        level = "blocker" if "program" in config.model_fields_set else "warn"  # `run` refuses a name that is a slip
+        yield Check(config.program, level, "not there", remedy)
         return
     lines = len(text.splitlines())
     yield Check(config.program, "ok", f"{lines} line{'s' if lines != 1 else ''}, read before every proposal")

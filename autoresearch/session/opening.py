@@ -69,6 +69,7 @@ def open_session_project(
     if continued is not None:
         check_evaluator(continued)
     fleet = _open_fleet(config, root, continued)
+    _check_program(root, config)
     chosen = fleet.slots if fleet else slots.choose(config.device, config.threads, config.slots)
     budget(config, chosen[0].device)  # refuses what cannot run here
     recorded = _recorded_agent(continued, flags.get("model")) if continued else None
@@ -79,6 +80,13 @@ def open_session_project(
     pinned = continued.settings.get("data") if continued else None
     project = open_project(flags, root, pinned=pinned, remote=fleet.slots if fleet else ())
     return FleetProject.of(project, fleet) if fleet else project
+
+
+def _check_program(root: Path, config: configuration.Config) -> None:
+    """Raise UsageError if `program` was set to a file that is not there: nobody would read the instructions."""
+    is_named = "program" in config.model_fields_set and config.program != configuration.NO_PROGRAM
+    if is_named and not (root / config.program).is_file():
+        raise UsageError(f"there is no file {config.program}, which `program` names: write it, or mend the setting")
 
 
 def _recorded_agent(session: Session, model: object) -> str:

@@ -15,7 +15,7 @@ from autoresearch.agents import auto
 from autoresearch.agents.told import full_text, is_told
 from autoresearch.brief import ideas
 from autoresearch.brief.brief import MAX_BRIEF_TOKENS, MAX_LESSON_TOKENS, Brief
-from autoresearch.brief.human_text import HumanText
+from autoresearch.brief.human_text import HumanText, describe_blank
 from autoresearch.brief.lesson_choice import LessonChoice, LessonChooser
 from autoresearch.brief.lessons import Lessons
 from autoresearch.brief.tokens import count_tokens
@@ -218,7 +218,7 @@ class _Previewer:
 
     def _preview(self, brief: Brief) -> Preview:
         if not brief.program.strip() and self.config.program != NO_PROGRAM:
-            self.missing.append(f"{self.config.program} is missing or empty: write into it what the agent should try")
+            self.missing.append(describe_blank(self.config.program))
         tag = self.session.tag if self.session else None
         return Preview(brief, self.agent, tag, full_text(self.agent, self.config, brief), self.missing)
 

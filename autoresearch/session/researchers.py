@@ -10,7 +10,10 @@ from autoresearch.agents.disclosure import what_is_sent
 from autoresearch.agents.lookup import LedgerLibrary
 from autoresearch.agents.services import CallRecord, Services, Tools
 from autoresearch.agents.spend_limit import SpendLimit
+from autoresearch.agents.told import is_told
+from autoresearch.brief.human_text import describe_blank
 from autoresearch.config import NO_PROGRAM, ArmSetting, Config, config_of_arm
+from autoresearch.files import read_text
 from autoresearch.session import describe
 from autoresearch.session.arms import Arm, record_arms
 from autoresearch.session.context import SessionContext
@@ -65,9 +68,18 @@ class Researchers:
         agent = registry.create(config.agent, config, services)
         if words := what_is_sent(agent, private, project.command is not None):
             context.emit("sends", None, describe.with_arm(words, arm))
+        self._warn_of_blank_program(config, arm)
         with suppress(Unavailable, Spent):  # the session can begin without it
             agent.check()
         return agent
+
+    def _warn_of_blank_program(self, config: Config, arm: str | None) -> None:
+        """Say that an agent that reads instructions has none; a file that cannot be read is told with each brief."""
+        if not is_told(config.agent) or config.program == NO_PROGRAM:
+            return
+        with suppress(OSError):
+            if not (read_text(self.project.root / config.program) or "").strip():
+                self.context.emit("warning", None, describe.with_arm(describe_blank(config.program), arm))
 
     def _recorder(self, arm: str | None) -> Callable[[CallRecord], None]:
         """Return what records the calls of an agent."""
