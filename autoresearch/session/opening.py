@@ -28,6 +28,7 @@ from autoresearch.setup.project import (
     open_project,
     pinned_settings,
     repository,
+    require_source,
     trial_identity,
 )
 from autoresearch.source.contract import require_contract
@@ -72,12 +73,14 @@ def open_session_project(
     _check_program(root, config)
     chosen = fleet.slots if fleet else slots.choose(config.device, config.threads, config.slots)
     budget(config, chosen[0].device)  # refuses what cannot run here
+    pinned = continued.settings.get("data") if continued else None
+    if config.run is None and pinned is None:
+        require_source(config, chosen[0].device)  # before anybody is asked for money
     recorded = _recorded_agent(continued, flags.get("model")) if continued else None
     kept = _recall(config, root, continued) if continued else {}
     config = config.model_copy(update=kept)
     settled = settle_agent(root, config, recorded)
     flags = {**flags, **kept, **settled, "agent": auto.name_model(str(settled["agent"]), flags.get("model"))}
-    pinned = continued.settings.get("data") if continued else None
     project = open_project(flags, root, pinned=pinned, remote=fleet.slots if fleet else ())
     return FleetProject.of(project, fleet) if fleet else project
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from autoresearch import config as configuration
+from autoresearch import hardware
 from autoresearch.config import Config
 from autoresearch.errors import UsageError, UserError
 from autoresearch.setup.templates import IGNORED, SETTINGS, read_template
@@ -16,6 +17,10 @@ from autoresearch.source.script import is_script
 from autoresearch.workspace.initial_commit import InitialCommit
 
 GITIGNORE = ".gitignore"
+TEXT_FOR_A_CARD = (
+    f"{configuration.FILE} has `source: climbmix` for the card: web text, of which the first `autoresearch run`"
+    " downloads ten shards; `source: files:GLOB` is your own text"
+)
 LEDGER = "runs/ledger.db"  # ignored where `runs/` is
 
 
@@ -40,13 +45,15 @@ def create_project(folder: Path, measured: Mapping[str, object] | None = None) -
     """
     root = _make_folder(folder)
     config = configuration.load(root, {})
-    texts = _read_texts(config, root, measured or {})
+    needs_text = measured is None and _needs_text(config)
+    texts = _read_texts(config, root, _settings_text(measured or {}, needs_text))
     repository = _open_repository(root)
     files = {name: _state(root, name, repository) for name in texts}
     for name in files:
         if files[name] == "new":
             write_new(root / name, texts[name])
-    notes = list(_describe_train_file(root, _relative(config.train, root), texts, repository))
+    notes = [TEXT_FOR_A_CARD] if needs_text and files[configuration.FILE] == "new" else []
+    notes += _describe_train_file(root, _relative(config.train, root), texts, repository)
     names = _names_to_commit(root, texts, repository)
     was_clean = repository.is_clean(GITIGNORE)
     if not repository.is_ignored(LEDGER) and _append_line(root / GITIGNORE, "runs/"):
@@ -55,6 +62,11 @@ def create_project(folder: Path, measured: Mapping[str, object] | None = None) -
         notes += [] if GITIGNORE in names else [f"{GITIGNORE} has changes of yours: commit it when you like"]
     commit = repository.commit(names, f"Add {', '.join(names)}") if names else None
     return NewProject(root, repository.is_new, files, commit, tuple(notes))
+
+
+def _needs_text(config: Config) -> bool:
+    """Return whether trials here run on a card for which nobody has chosen a text."""
+    return "source" not in config.model_fields_set and config.device != "cpu" and bool(hardware.gpus())
 
 
 def _make_folder(folder: Path) -> Path:
@@ -77,17 +89,19 @@ def _open_repository(root: Path) -> InitialCommit:
     return repository
 
 
-def _read_texts(config: Config, root: Path, measured: Mapping[str, object]) -> dict[str, str]:
+def _read_texts(config: Config, root: Path, settings: str) -> dict[str, str]:
     """Return the texts of all files by name, relative to the folder. Raises UsageError for names outside of it."""
     texts = {
         _relative(config.train, root): read_template("train.py"),
         _relative(config.program, root): read_template("program.md"),
     }
-    return texts | {configuration.FILE: SETTINGS + _as_lines(measured), GITIGNORE: IGNORED}
+    return texts | {configuration.FILE: settings, GITIGNORE: IGNORED}
 
 
-def _as_lines(settings: Mapping[str, object]) -> str:
-    return "\n" + yaml.safe_dump(dict(settings), sort_keys=False) if settings else ""
+def _settings_text(measured: Mapping[str, object], needs_text: bool) -> str:
+    """Return the lines of autoresearch.yaml, in which `source` is set where a card needs a text."""
+    settings = SETTINGS.replace("# source:", "source:", 1) if needs_text else SETTINGS
+    return settings + ("\n" + yaml.safe_dump(dict(measured), sort_keys=False) if measured else "")
 
 
 def _relative(name: str, root: Path) -> str:

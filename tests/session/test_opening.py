@@ -3,14 +3,15 @@
 from pathlib import Path
 
 import pytest
+from support.nvml import answer, install_nvml
 from support.repositories import git
 
 from autoresearch.data.dataset import Dataset
-from autoresearch.errors import UserError
+from autoresearch.errors import UsageError, UserError
 from autoresearch.hardware import EVALUATOR
 from autoresearch.ledger import Ledger, Session
 from autoresearch.session.opening import open_session, open_session_project
-from autoresearch.setup import project
+from autoresearch.setup import project, slots
 from autoresearch.workspace.workspace import Workspace
 
 
@@ -70,6 +71,17 @@ def test_a_session_keeps_its_data_set_whatever_its_source_becomes(
     for flags, origin in (({"tag": "another"}, None), ({}, tag)):
         with pytest.raises(UserError, match="no file matches"):
             open_session_project(flags, origin)
+
+
+def test_a_card_without_a_text_is_refused_before_anybody_is_asked(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slots, "torch_problem", answer(None))
+    install_nvml(monkeypatch)
+    for name in ("DEVICE", "SOURCE", "BUDGET"):
+        monkeypatch.delenv(f"AUTORESEARCH_{name}")
+    with pytest.raises(UsageError, match="choose a text for the card"):
+        open_session_project({}, settle_agent=lambda *_: pytest.fail("somebody was asked"))
 
 
 def test_scores_that_cannot_be_compared_are_no_session(repository: Path) -> None:

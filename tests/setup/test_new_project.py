@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.nvml import install_nvml
 from support.programs import call_main
 from support.repositories import BIGRAM, git
 
@@ -54,6 +55,22 @@ def test_an_empty_folder_becomes_a_project_that_can_run(empty: Path, init: Inits
     (empty / "runs").mkdir()
     (empty / "runs" / "ledger.db").touch()
     assert git(empty, "status", "--porcelain") == ""
+
+
+def test_a_card_gets_a_text_unless_somebody_has_chosen_one(
+    tmp_path: Path, init: Inits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_nvml(monkeypatch)
+    for name, chosen in (("open", ""), ("chosen", "files:texts"), ("settled", "")):
+        monkeypatch.setenv("AUTORESEARCH_SOURCE", chosen)
+        folder = tmp_path / name
+        folder.mkdir()
+        if name == "settled":
+            (folder / "autoresearch.yaml").write_text("hours: 8\n")
+        code, out, _ = init(folder)
+        is_set = "source" in config.load(folder, {}).model_fields_set and not chosen
+        assert code == 0 and is_set == ("downloads ten shards" in out) == (name == "open")
+    assert config.load(tmp_path / "open", {}).source == "climbmix"
 
 
 def test_twice_is_harmless(empty: Path, init: Inits) -> None:
