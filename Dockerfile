@@ -3,7 +3,8 @@
 #   docker build -t autoresearch .                                       CPU
 #   docker build -t autoresearch --build-arg DEVICE=cuda .               NVIDIA cards
 #   docker run --rm -it -v "$PWD:/project" -v autoresearch:/cache autoresearch init
-#   docker run --rm -it -v "$PWD:/project" -v autoresearch:/cache --gpus all autoresearch run --hours 8
+#   docker run --rm -it -v "$PWD:/project" -v autoresearch:/cache --gpus all \
+#     -e AUTORESEARCH_SOURCE=climbmix autoresearch run --hours 8         web text, of which ten shards are downloaded
 #
 # --gpus all needs the NVIDIA container toolkit. Add --build-arg UID=$(id -u) if your user is not number 1000: the files
 # in /project have to belong to the user of the image. A key goes in with `-e ANTHROPIC_API_KEY`.
@@ -27,7 +28,7 @@ RUN if [ "$DEVICE" = cpu ]; then index="--index-url https://download.pytorch.org
 
 COPY pyproject.toml README.md LICENSE train.py program.md /source/
 COPY autoresearch /source/autoresearch
-RUN pip install --no-cache-dir "/source[web]"
+RUN pip install --no-cache-dir "/source[openai,parquet,web]"
 
 ARG UID=1000
 RUN useradd --create-home --uid "$UID" researcher && install -d -o researcher /cache /project

@@ -1,6 +1,7 @@
 """The wheel: what it holds, and that it works in an environment and a folder without a clone."""
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -84,3 +85,15 @@ def test_no_module_beside_the_package_is_installed(scripts: Path, tmp_path: Path
 def test_the_image_installs_the_torch_that_the_package_wants() -> None:
     wanted = next(line for line in (ROOT / "pyproject.toml").read_text().splitlines() if '"torch>' in line)
     assert wanted.strip().rstrip(",") in (ROOT / "Dockerfile").read_text()
+
+
+def test_the_image_has_the_extras_of_the_readme() -> None:
+    wanted = extras_in((ROOT / "README.md").read_text())
+    assert {"parquet", "openai"} <= wanted <= extras_in((ROOT / "Dockerfile").read_text())
+
+
+def extras_in(text: str) -> set[str]:
+    """Return the extras of the first line that installs this package."""
+    found = re.search(r'"(?:\.|/source)\[([\w,]+)\]"', text)
+    assert found is not None
+    return set(found[1].split(","))
