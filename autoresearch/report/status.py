@@ -8,7 +8,7 @@ from autoresearch.report.format import between, count, dollars, duration, moment
 from autoresearch.text import one_line
 
 STATES = {
-    "interrupted": "interrupted (its process is gone); `autoresearch run` continues it",
+    "interrupted": "interrupted (its process is gone); `autoresearch run --tag {tag}` continues it",
     "paused": "paused; `autoresearch unpause` continues it",
 }
 UNMEASURED = "replaced by the same change to a newer incumbent, in conflict with it, or late"
@@ -96,7 +96,7 @@ def is_current(status: SessionStatus) -> bool:
 
 
 def _state(status: SessionStatus) -> str:
-    words = STATES.get(status.state, status.state)
+    words = STATES.get(status.state, status.state).format(tag=status.tag)
     return words if is_current(status) else words.partition(";")[0]
 
 

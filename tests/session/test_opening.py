@@ -1,9 +1,11 @@
 """Which session a run goes on with: the same base on the same machine, or another one."""
 
+import re
 from pathlib import Path
 
 import pytest
 from support.nvml import answer, install_nvml
+from support.programs import call_main
 from support.repositories import git
 
 from autoresearch.data.dataset import Dataset
@@ -114,6 +116,21 @@ def test_a_session_starts_from_the_best_of_another(repository: Path, bigram: str
     git(repository, "commit", "-qam", "another plan")
     assert opened(repository) not in (first, second)
     assert opened(repository, origin=first, tag="third") == "third"
+
+
+def test_the_command_of_an_older_session_that_was_interrupted_continues_that_one(
+    repository: Path, bigram: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    older = opened(repository)
+    with Ledger.open(repository / "runs/ledger.db") as store:
+        store.update_session(store.find_session(older).id, state="running", stop_reason=None, pid=None)
+    (repository / "train.py").write_text(bigram.replace("BATCH = 8 ", "BATCH = 16 "))
+    git(repository, "commit", "-qam", "another plan")
+    assert opened(repository) != older
+    assert call_main(monkeypatch, "status", "--tag", older) == 0
+    state = next(line for line in capfd.readouterr().out.splitlines() if line.startswith("state "))
+    words = re.findall(r"`autoresearch run --tag (\S+)` continues it", state)
+    assert words == [older] and opened(repository, tag=words[0]) == older
 
 
 def test_a_session_without_a_keep_gives_its_base(repository: Path) -> None:

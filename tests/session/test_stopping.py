@@ -101,7 +101,7 @@ def test_a_program_that_is_ended_from_outside_goes_on_later(
     assert have_ended(children)
     state = autoresearch(repository, "status", env=env).stdout
     if number == signal.SIGKILL:
-        assert "state       interrupted (its process is gone); `autoresearch run` continues it" in state
+        assert "state       interrupted (its process is gone); `autoresearch run --tag t` continues it" in state
         assert consistency.check(repository) == []
     settled_after_resume(repository, env)
 
