@@ -3,6 +3,7 @@
 UserError            1  something went wrong and the line says what to do
   UsageError         2  the command was called wrongly
   Blocker            3  this machine, data set or repository cannot do it yet; `doctor` explains
+  MachineError       1  this machine failed: the line says how to mend it, and to repeat the command or to go on
 """
 
 import errno
@@ -28,6 +29,7 @@ ADVICE = {
 }  # by error number
 EXHAUSTED = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 MAX_TRACEBACK_CHARS = 20_000
+REPEAT_HINT = "then repeat the command"
 RESUME_HINT = "then `autoresearch run` goes on where it was"
 
 
@@ -49,14 +51,26 @@ class Blocker(UserError):
     exit_code = 3
 
 
-def as_user_error(error: OSError | MemoryError) -> UserError | None:
+class MachineError(UserError):
+    """Fault of this machine, with what mends it."""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}, {REPEAT_HINT}"
+
+    @property
+    def in_session(self) -> str:
+        """Return the line for a session, which goes on when it is mended."""
+        return f"{super().__str__()}, {RESUME_HINT}"
+
+
+def as_user_error(error: OSError | MemoryError) -> MachineError | None:
     """Return an error of the machine with its remedy; None if no user can fix it."""
     if isinstance(error, MemoryError):
-        return UserError(f"out of memory: {ADVICE[errno.ENOMEM]}, {RESUME_HINT}")
+        return MachineError(f"out of memory: {ADVICE[errno.ENOMEM]}")
     if error.errno not in ADVICE:
         return None
     where = f"{error.filename}: " if error.filename else ""
-    return UserError(f"{where}{error.strerror}: {ADVICE[error.errno]}, {RESUME_HINT}")
+    return MachineError(f"{where}{error.strerror}: {ADVICE[error.errno]}")
 
 
 def describe_install(*words: str) -> str:
@@ -68,8 +82,10 @@ def describe_install(*words: str) -> str:
 
 
 def describe_error(error: Exception) -> str:
-    """Return the line that the command line prints for an error, else its class and text."""
+    """Return the line that `run` prints for an error, else its class and text."""
     known = as_user_error(error) if isinstance(error, (OSError, MemoryError)) else error
+    if isinstance(known, MachineError):
+        return known.in_session
     return str(known) if isinstance(known, UserError) else f"the program failed: {type(error).__name__}: {error}"
 
 

@@ -43,7 +43,15 @@ def write_atomically(path: Path, pieces: Iterable[str]) -> Path:
     except OSError as error:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
-        raise as_user_error(error) or UserError(f"{path} cannot be written: {error.strerror}") from None
+        raise as_user_error(name_folder(error, target)) or UserError(
+            f"{path} cannot be written: {error.strerror}"
+        ) from None
+
+
+def name_folder(error: OSError, path: Path) -> OSError:
+    """Return an error of writing `path`, about the nearest folder that is there, in place of a file that is not."""
+    folder = next(each for each in path.absolute().parents if os.path.isdir(each))  # noqa: PTH112  (raises nothing)
+    return OSError(error.errno, error.strerror, str(folder))
 
 
 def retry_if_deleted(write: Callable[[], T]) -> T:

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from autoresearch.errors import RESUME_HINT, UserError
+from autoresearch.errors import MachineError
 
 SLACK_BYTES = 512 * 2**20  # that other programs on the card (a desktop) may take meanwhile
 CLEAN_TIMEOUT_S = 120.0  # for a driver to free memory
@@ -365,7 +365,7 @@ class CardMemory:
     def wait_until_clean(self, while_waiting: Callable[[], Waiting] = contextlib.nullcontext) -> None:
         """Wait until no more memory is in use than before the first trial; each pause is within a `while_waiting`.
 
-        Raises UserError on a timeout.
+        Raises MachineError on a timeout.
         """
         waited_s = 0.0
         while (memory := self.read(self.uuid)) is not None and self.idle_bytes is not None:
@@ -374,9 +374,9 @@ class CardMemory:
                 break
             if waited_s >= CLEAN_TIMEOUT_S:
                 now, before = f"{used / 2**20:.0f} MB", f"{self.idle_bytes / 2**20:.0f} MB"
-                raise UserError(
+                raise MachineError(
                     f"{now} of the card's memory are in use without a trial, {before} before the first one, for"
-                    f" {CLEAN_TIMEOUT_S:.0f} s: end what uses it (`nvidia-smi`), {RESUME_HINT}"
+                    f" {CLEAN_TIMEOUT_S:.0f} s: end what uses it (`nvidia-smi`)"
                 )
             with while_waiting():
                 self.sleep(POLL_S)

@@ -33,7 +33,7 @@ from autoresearch.cli import (
     judge_command,
 )
 from autoresearch.cli.app import app
-from autoresearch.errors import UserError, as_user_error
+from autoresearch.errors import MachineError, UserError, as_user_error
 
 __all__ = ["app", "exit_code", "main"]
 
@@ -62,7 +62,9 @@ def exit_code(command: Callable[[], object]) -> int:
         known = error if isinstance(error, UserError) else as_user_error(error) or _odd_place(error)
         if known is None:
             raise
-        print(f"autoresearch: {known}", file=sys.stderr)
+        goes_on = sys.argv[1:2] == ["run"]
+        line = known.in_session if goes_on and isinstance(known, MachineError) else known
+        print(f"autoresearch: {line}", file=sys.stderr)
         return known.exit_code
     except KeyboardInterrupt:
         return 130

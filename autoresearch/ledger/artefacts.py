@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autoresearch.errors import RESUME_HINT, UserError
+from autoresearch.errors import MachineError
 from autoresearch.files import JsonObject, retry_if_deleted, write_atomically
 from autoresearch.text import last_lines
 
@@ -146,7 +146,7 @@ class Artefacts:
     def _make_folder(self) -> None:
         runs = self.folder.parents[1]
         if not runs.parent.exists():
-            raise UserError(f"{runs} is gone: if the repository was moved, go there, {RESUME_HINT}")
+            raise MachineError(f"{runs} is gone: if the repository was moved, go there")
         self.folder.mkdir(parents=True, exist_ok=True)
 
 

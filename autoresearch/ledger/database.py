@@ -10,8 +10,8 @@ from contextlib import closing, contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 
-from autoresearch.errors import RESUME_HINT, UserError, as_user_error
-from autoresearch.files import retry_if_deleted
+from autoresearch.errors import MachineError, UserError, as_user_error
+from autoresearch.files import name_folder, retry_if_deleted
 
 BUSY_TIMEOUT_S = 10.0  # to wait for another writer
 COPY_TRIES, COPY_PAUSE_S = 10, 0.1  # to copy a database that nobody writes meanwhile
@@ -51,7 +51,7 @@ def explain_errors(path: Path) -> Iterator[None]:
     except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
         raise
     except sqlite3.DatabaseError as error:
-        raise UserError(_advice(path, error)) from error
+        raise _explain(path, error) from error
 
 
 @contextmanager
@@ -88,7 +88,7 @@ def write_again(connection: sqlite3.Connection, path: Path) -> sqlite3.Connectio
 
 def _write_copy(connection: sqlite3.Connection, path: Path) -> None:
     if not path.parent.parent.is_dir():
-        raise UserError(f"{path.parent} is gone: if the repository was moved, go there, {RESUME_HINT}")
+        raise MachineError(f"{path.parent} is gone: if the repository was moved, go there")
     _make_folder(path.parent)
     partial = path.with_suffix(".new")
     partial.unlink(missing_ok=True)
@@ -190,7 +190,9 @@ def _make_folder(folder: Path) -> None:
             with suppress(FileNotFoundError):  # deleted meanwhile
                 (folder / ".gitignore").write_text("*\n")
     except OSError as error:
-        raise as_user_error(error) or UserError(f"{folder} cannot hold the ledger: {error.strerror}") from None
+        raise as_user_error(name_folder(error, folder)) or UserError(
+            f"{folder} cannot hold the ledger: {error.strerror}"
+        ) from None
 
 
 def _peek_version(path: Path, migrations: Sequence[str]) -> int:
@@ -236,16 +238,17 @@ def _restore(path: Path, copy: Path) -> str:
     return f"{command} restores the last copy; `autoresearch run` then reads what came after it from git and runs/"
 
 
-def _advice(path: Path, error: sqlite3.DatabaseError) -> str:
+def _explain(path: Path, error: sqlite3.DatabaseError) -> UserError:
     words = " ".join(str(error).split())
     if "locked" in words or "busy" in words:
-        return f"{path} has been locked by another program for {BUSY_TIMEOUT_S:.0f} s: close it, then try again"
+        who = f"{path} has been locked by another program for {BUSY_TIMEOUT_S:.0f} s"
+        return UserError(f"{who}: close it, then try again")
     if "malformed" in words or "not a database" in words:
         copies = _copies(path)
         if not copies:
             save = f"save what is left with `sqlite3 {path} .recover | sqlite3 recovered.db`"
-            return f"{path} is damaged ({words}): {save}, or move it away and start a new --tag"
-        return f"{path} is damaged ({words}): {_restore(path, copies[-1])}"
+            return UserError(f"{path} is damaged ({words}): {save}, or move it away and start a new --tag")
+        return UserError(f"{path} is damaged ({words}): {_restore(path, copies[-1])}")
     if "full" in words:
-        return f"{path} cannot grow ({words}): make room there, {RESUME_HINT}"
-    return f"{path} cannot be used ({words}): check the disk and who may write there, {RESUME_HINT}"
+        return MachineError(f"{path} cannot grow ({words}): make room there")
+    return MachineError(f"{path} cannot be used ({words}): check the disk and who may write there")

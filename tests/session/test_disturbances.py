@@ -107,6 +107,22 @@ def test_a_disk_that_cannot_be_written(tmp_path: Path, bigram: str, env: dict[st
         assert done.returncode == 1 and "readonly" in one_line(done.stderr)
 
 
+WRITING = ("report", "note later", "best --write", "export --tsv results.tsv", "review 1 --accept", "remove t --yes")
+
+
+@pytest.mark.slow
+def test_a_command_that_cannot_write_names_what_is_there_and_is_to_be_repeated(
+    finished: Path, env: dict[str, str], readonly: ReadOnly
+) -> None:
+    with readonly(finished):
+        for command in WRITING:
+            done = autoresearch(finished, *command.split(), env=env)
+            line = one_line(done.stderr)
+            named = line.removeprefix("autoresearch: ").partition(": ")[0].partition(" cannot")[0]
+            assert done.returncode == 1 and Path(named).exists(), line
+            assert line.endswith("then repeat the command") and "`autoresearch run` goes on" not in line
+
+
 @pytest.mark.slow
 def test_a_repository_that_was_moved(repository: Path, env: dict[str, str], tmp_path: Path) -> None:
     assert autoresearch(repository, "run", "--max-experiments", "1", env=env).returncode == 0
