@@ -19,6 +19,7 @@ from autoresearch.files import read_json
 from autoresearch.ledger import Ledger, is_alive
 from autoresearch.workspace import git
 
+RUN = "autoresearch run"  # as a holder of a slot is called
 POLL_S = 0.2  # for a slot that another program uses
 CARD_TORCH = (2, 11)  # first version whose `varlen_attn` has windows
 
@@ -140,16 +141,23 @@ class Holder:
             return None
         return found if Path(f"/proc/{found.pid}").exists() else None
 
+    def is_run_beside(self, other: "Holder") -> bool:
+        """Return whether both are `run` in one repository: the second would go on with the session of the first."""
+        with suppress(Blocker):
+            return self.command == other.command == RUN and self._top() == other._top()
+        return False
+
+    def _top(self) -> Path:
+        return git.top_folder(Path(self.folder))
+
     def __str__(self) -> str:
         tag = self._tag()
         return f"process {self.pid}, `{self.command}` in {self.folder}" + (f", session {tag}" if tag else "")
 
     def _tag(self) -> str | None:
         """Return the session that the process works on, if its ledger can be read."""
-        with suppress(UserError, OSError):
-            root = git.top_folder(Path(self.folder))
-            with Ledger.open(root / "runs" / "ledger.db", readonly=True) as ledger:
-                return next((each.tag for each in ledger.sessions() if each.pid == self.pid and is_alive(each)), None)
+        with suppress(UserError, OSError), Ledger.open(self._top() / "runs" / "ledger.db", readonly=True) as ledger:
+            return next((each.tag for each in ledger.sessions() if each.pid == self.pid and is_alive(each)), None)
         return None
 
 
@@ -224,7 +232,8 @@ def _lock_path(name: str) -> Path:
 def _describe_conflict(slot: Slot, holder: Holder | None) -> str:
     who = f" ({holder})" if holder else ""
     free = _find_free(slot)
-    other = "" if free is None else f"--slots {free[0]} ({free[1].name}) is free, or "
+    tag = " --tag NEW" if holder and holder.is_run_beside(Holder.current()) else ""
+    other = "" if free is None else f"--slots {free[0]}{tag} ({free[1].name}) is free, or "
     return f"another autoresearch measures on {slot.name}{who}: {other}--wait until it ends, or stop it"
 
 

@@ -20,7 +20,7 @@ HOLD = """
 import sys
 from autoresearch.setup.slots import Slot, lock
 
-sys.argv = ["autoresearch", "total"]
+sys.argv = ["autoresearch", sys.argv[1]]
 with lock([Slot("cpu-1", "cpu", cores=(1,))]):
     print("held", flush=True)
     sys.stdin.read()
@@ -35,10 +35,10 @@ def _two_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def holder(folder: Path) -> Iterator[subprocess.Popen[str]]:
+def holder(folder: Path, command: str = "total") -> Iterator[subprocess.Popen[str]]:
     """Run another program that holds slot cpu-1."""
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLD], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLD, command], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout is not None and process.stdout.readline() == "held\n"
@@ -61,6 +61,21 @@ def test_the_program_that_holds_a_slot_is_named_with_its_folder_and_a_free_slot(
     assert str(caught.value) == f"{words}--slots 1 (cpu-0) is free, or --wait until it ends, or stop it"
     with lock(TWO):  # it is free again
         pass
+
+
+def test_a_second_run_in_a_repository_needs_a_tag_of_its_own(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, command, offer in (
+        (repository, "run", "--slots 1 --tag NEW (cpu-0) is free"),
+        (tmp_path, "run", "--slots 1 (cpu-0) is free"),
+        (repository, "total", "--slots 1 (cpu-0) is free"),
+    ):
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["autoresearch", command])
+        with holder(repository, "run"), pytest.raises(Blocker) as caught, lock(TWO[:1]):
+            pass
+        assert offer in str(caught.value)
 
 
 def test_the_session_of_the_holder_is_named(repository: Path) -> None:
