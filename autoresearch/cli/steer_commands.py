@@ -16,7 +16,10 @@ def note(text: str = typer.Argument(help="Text of the note."), tag: str = TAG) -
     """Send a note to the session: every brief contains it, from the next proposal on."""
     if not text.strip():
         raise UsageError('the note is empty: write it as `autoresearch note "try a longer warmdown"`')
+    from autoresearch.session.opening import check_evaluator
+
     with open_ledger(tag, readonly=False) as (store, session):
+        check_evaluator(session)  # nobody would ever read it
         store.post(session.id, "note", text.strip())
     when = "reads it before its next proposal"
     if _state(session) not in ("running", "paused"):
