@@ -66,6 +66,7 @@ def open_session_project(
     if origin is not None:
         with Ledger.open(_ledger_of(root), readonly=True) as ledger:
             ledger.find_session(origin)
+            _check_tag_is_new(ledger, config.tag)
     continued = _find_unfinished(root, workspace, config.tag) if origin is None else None
     if continued is not None:
         check_evaluator(continued)
@@ -172,8 +173,7 @@ def _check_base(config: configuration.Config, workspace: Workspace) -> None:
 def _start_from(origin: str, project: Project, ledger: Ledger, workspace: Workspace) -> Session:
     """Start a session on the commit of another session's best version. Raises UserError."""
     tag, source = project.config.tag, ledger.find_session(origin)
-    if tag is not None and ledger.session(tag) is not None:
-        raise UserError(f"there is a session `{tag}` already: choose another --tag, or leave out --from to continue it")
+    _check_tag_is_new(ledger, tag)
     best = status(ledger, source, time.time()).best or 0
     version = ledger.experiment(source.id, best)
     if version is None or version.sha is None:
@@ -187,6 +187,13 @@ def _start_from(origin: str, project: Project, ledger: Ledger, workspace: Worksp
         raise UserError(f"files that are locked have changed since session `{origin}`: start one from HEAD")
     about = {"from_tag": origin, "from_n": best, "head": workspace.head()}
     return _create(project, ledger, workspace, version.sha, about)
+
+
+def _check_tag_is_new(ledger: Ledger, tag: str | None) -> None:
+    """Raise UserError if there is a session with this tag, to which nothing new can be given as its base."""
+    if tag is not None and (session := ledger.session(tag)) is not None:
+        other = ", or leave out --from to continue it" if session.evaluator == hardware.EVALUATOR else ""
+        raise UserError(f"there is a session `{tag}` already: choose another --tag{other}")
 
 
 def _recreate(history: GitHistory, project: Project, ledger: Ledger, workspace: Workspace, tag: str) -> Session:
@@ -229,11 +236,15 @@ def check_evaluator(session: Session) -> None:
     """Raise UserError if another evaluator measured the session: no new score can be compared with its scores."""
     then, now = session.evaluator, hardware.EVALUATOR
     words = f"session `{session.tag}` was measured by evaluator {then}, and this program has evaluator {now}"
-    anew = f"`autoresearch run --from {session.tag}` starts a new session from its best version"
+    anew = _start_anew(session)
     if then < now:
         raise UserError(f"{words}: it can be read, but not measured any further; {anew}")
     if then > now:
         raise UserError(f"{words}: update the program to continue it; {anew}")
+
+
+def _start_anew(session: Session) -> str:
+    return f"`autoresearch run --from {session.tag}` starts a new session from its best version"
 
 
 def check_comparable(session: Session, project: Project) -> None:
@@ -247,7 +258,8 @@ def check_comparable(session: Session, project: Project) -> None:
         of_a_command = {"data": "evaluator (locked files, commands, settings)"} if project.command else {}
         words = ", ".join(of_a_command.get(name, name) for name in changed)
         words = f"session `{session.tag}` was started with another {words}"
-        raise UserError(f"{words}: scores could not be compared; choose a new --tag")
+        anew = f"{_start_anew(session)}, `autoresearch run --tag NEW` one from HEAD"
+        raise UserError(f"{words}: scores could not be compared; {anew}")
 
 
 def choose_tag(ledger: Ledger, workspace: Workspace) -> str:

@@ -191,6 +191,15 @@ def test_status_says_so_and_promises_nothing_else(left: Path, env: dict[str, str
     assert "continues it" not in status
 
 
+def test_no_note_is_taken_that_nobody_would_read(older: Path, env: dict[str, str]) -> None:
+    before = rows(older, "events")
+    done = program(older, env, "note", "try a longer warmdown")
+    assert done.returncode == 1 and "`autoresearch run --from t` starts a new session" in done.stderr
+    assert rows(older, "events") == before
+    done = program(older, env, "run", "--from", "t", "--tag", "t")
+    assert done.returncode == 1 and done.stderr.endswith("there is a session `t` already: choose another --tag\n")
+
+
 @pytest.mark.slow
 def test_its_best_version_starts_a_new_session(older: Path, env: dict[str, str], tmp_path: Path) -> None:
     before, refs = rows(older, "trials"), references(older)

@@ -88,7 +88,9 @@ def test_a_card_without_a_text_is_refused_before_anybody_is_asked(
 
 def test_scores_that_cannot_be_compared_are_no_session(repository: Path) -> None:
     tag = opened(repository)
-    with pytest.raises(UserError, match=r"started with another budget: .* choose a new --tag"):
+    with pytest.raises(
+        UserError, match=rf"started with another budget: .* `autoresearch run --from {tag}` starts a new"
+    ):
         opened(repository, budget="30steps")
     with pytest.raises(UserError, match="started with another eval_rows"):
         opened(repository, tag=tag, eval_rows="32")
@@ -151,6 +153,8 @@ def test_what_cannot_be_started_from(repository: Path, bigram: str) -> None:
         opened(repository, origin="nobody")
     with pytest.raises(UserError, match=f"there is a session `{first}` already: .* leave out --from"):
         opened(repository, origin=first, tag=first)
+    with pytest.raises(UserError, match=f"there is a session `{first}` already"):
+        open_session_project({"tag": first}, first, lambda *_: pytest.fail("somebody was asked"))
     with Ledger.open(repository / "runs/ledger.db") as store:
         version = store.experiment(store.find_session(first).id, 1)
         assert version is not None
