@@ -178,7 +178,7 @@ def _read_rows(path: Path) -> tuple[list[str], list[dict[str, object]]]:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     if text is None:
-        raise UserError(f"there is no {path}")
+        raise UserError(f"there is no file {path}: name a log of experiments, such as results.tsv")
     numbered = {number: line for number, line in enumerate(text.split("\n"), 1) if line.strip()}
     lines = list(numbered.values())
     if lines and lines[0].lstrip().startswith("{"):

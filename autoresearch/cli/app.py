@@ -17,6 +17,7 @@ from autoresearch.errors import Blocker, UsageError, UserError
 if TYPE_CHECKING:
     from autoresearch.ledger import Ledger, Session
 
+MAX_HOURS = 100_000.0  # of a night to forecast: eleven years
 RUN, LOOK, VERIFY = "Run", "Look", "Verify"  # groups of `--help`
 JSON = typer.Option(False, "--json", help="Print JSON (docs/json.md).")
 DEVICE = typer.Option(None, help="Device: auto, cpu or cuda.")

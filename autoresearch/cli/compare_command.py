@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from autoresearch.cli.app import JSON, LOOK, TAG, app, examples, open_ledger, print_json
+from autoresearch.cli.app import JSON, LOOK, MAX_HOURS, TAG, app, examples, open_ledger, print_json
 from autoresearch.cli.plan_command import HOURS
 from autoresearch.errors import UserError
 
@@ -23,7 +23,7 @@ def compare(
     a: str = typer.Argument(help="A session, or an arm of one (--tag)."),
     b: str = typer.Argument(help="The other one. With --plan, arms may be new."),
     plan: bool = typer.Option(False, "--plan", help="Say how large a difference a night could show."),
-    hours: float = typer.Option(HOURS, min=0.01, help="With --plan: length of the night."),
+    hours: float = typer.Option(HOURS, min=0.01, max=MAX_HOURS, help="With --plan: length of the night."),
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:

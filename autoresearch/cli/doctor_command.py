@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from autoresearch.cli.app import JSON, RUN, app, describe_missing_ledger, examples, print_json
+from autoresearch.cli.app import JSON, MAX_HOURS, RUN, app, describe_missing_ledger, examples, print_json
 from autoresearch.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def doctor(
     device: str = typer.Option(None, help="As for `run`: auto, cpu or cuda."),
     budget: str = typer.Option(None, help="As for `run`: 5m, 300s, 15cpu, 200steps."),
     agent: str = typer.Option(None, help="As for `run`; implies --rehearse."),
-    hours: float = typer.Option(8.0, min=0, help="Length of the session to forecast."),
+    hours: float = typer.Option(8.0, min=0, max=MAX_HOURS, help="Length of the session to forecast."),
     rehearse: bool = typer.Option(
         None, "--rehearse/--no-rehearse", help="Ask the agent for one change, which is not trained."
     ),

@@ -186,6 +186,17 @@ def test_run_called_wrongly_leaves_nothing_behind(repository: Path, arguments: s
     assert not (repository / "runs").exists()
 
 
+@pytest.mark.parametrize("hours", ["inf", "nan", "1e300"])
+@pytest.mark.parametrize("command", ["doctor", "compare a b --plan"])
+def test_a_night_without_an_end_is_not_forecast(command: str, hours: str, finished: Path, says: Says) -> None:
+    code, out, err = says(finished, *command.split(), "--hours", hours)
+    assert (code, out) == (2, "") and "Traceback" not in err and "'--hours'" in err
+
+
+def test_a_log_that_is_not_there_is_named_with_what_to_do(tmp_path: Path, fails: Fails) -> None:
+    fails(tmp_path, "judge nofile", 1, "there is no file nofile: name a log of experiments")
+
+
 @pytest.mark.parametrize(
     ("yaml", "words"), [("a: [\n", "cannot be read"), ("- 1\n", "`name: value` lines"), ("budgget: 5m\n", "budgget")]
 )
