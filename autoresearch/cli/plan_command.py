@@ -47,16 +47,17 @@ def plan(
         result = BasePlanner(project, say_line).measure(source)
     if warning := facts.repetition_warning({"reported": {"epochs": result.epochs}}):
         typer.echo(warning, err=True)
-    power = expect_power(project, expect_experiments(project, project.config.hours or HOURS))
+    slots_of_run = len(settings.slots)  # --slots names the one on which this measures
+    power = expect_power(project, expect_experiments(project, settings.hours or HOURS, slots_of_run))
     if as_json:
         print_json(result.as_json() | {"power": power.as_json() if power else None})
     elif text:
         typer.echo(result.text, nl=False)
     else:
-        _print(result, power)
+        _print(result, power, slots_of_run)
 
 
-def _print(result: "Plan", power: "SessionPower | None") -> None:
+def _print(result: "Plan", power: "SessionPower | None", slots: int) -> None:
     from autoresearch.setup.session_power import UNKNOWN
 
     constants = ", ".join(f"{name} {value:g}" for name, value in result.constants.items())
@@ -75,6 +76,7 @@ def _print(result: "Plan", power: "SessionPower | None") -> None:
         lines["tokens"] = f"{result.tokens / 1e6:.3g}M{epochs}"
     if result.peak_vram_mb:
         lines["memory"] = f"{result.peak_vram_mb / 1024:.1f} GiB on the card"
-    lines["power"] = str(power or UNKNOWN)
+    where = f" on {slots} slots" if slots > 1 and power is not None and power.experiments is not None else ""
+    lines["power"] = f"{power or UNKNOWN}{where}"
     for name, value in lines.items():
         typer.echo(f"{name:10}{value}")

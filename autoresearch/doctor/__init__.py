@@ -94,7 +94,7 @@ def examine(
         *(project_checks.check_session(root) if root else []),
     ]
     device = chosen.device
-    expected = forecast.expect(ledger, budget(config, device), device, config.replicates, hours)
+    expected = forecast.expect(ledger, budget(config, device), device, config.replicates, hours, len(config.slots))
     power = None
     if root is not None and (basis := dataset or _find_command(root, config)) is not None:
         project = Project(root, config, (chosen,), basis, trial_settings(config, chosen))

@@ -66,20 +66,22 @@ class Forecast:
     replicates: int  # of the base
     reruns: float  # for each experiment
     measured: bool  # the seconds around the training were measured on this machine
+    slots: int = 1
 
     @property
     def trials_per_hour(self) -> float:
-        """Return the rate without pauses between trials."""
-        return 3600 / (self.train_seconds + self.around_seconds)
+        """Return the rate of all slots, without pauses between trials."""
+        return self.slots * 3600 / (self.train_seconds + self.around_seconds)
 
     @property
     def experiments(self) -> int:
         return max(0, int((self.hours * self.trials_per_hour - self.replicates) / (1 + self.reruns)))
 
     def __str__(self) -> str:
+        where = f" on {self.slots} slots" if self.slots > 1 else ""
         basis = "as measured here" if self.measured else "a guess: no trials were measured here yet"
         return (
-            f"expect about {self.experiments} experiments in {self.hours:g} h:"
+            f"expect about {self.experiments} experiments in {self.hours:g} h{where}:"
             f" {self.trials_per_hour:.1f} trials an hour ({self.train_seconds:.0f} s of training"
             f" and {self.around_seconds:.0f} s around it, {basis}),"
             f" minus {self.replicates} of the base and {100 * self.reruns:.0f} re-runs per 100 experiments"
@@ -89,8 +91,8 @@ class Forecast:
         return {"experiments": self.experiments, "trials_per_hour": round(self.trials_per_hour, 2), **asdict(self)}
 
 
-def expect(ledger: Path, budget: Budget, device: str, replicates: int, hours: float) -> Forecast | None:
-    """Return the forecast for a budget; None if the budget is counted in steps, which have no known duration."""
+def expect(ledger: Path, budget: Budget, device: str, replicates: int, hours: float, slots: int = 1) -> Forecast | None:
+    """Return the forecast for a budget; None if it is counted in steps, which have no known duration."""
     if not budget.seconds:
         return None
     past = _past_trials(ledger, budget, device)
@@ -98,7 +100,7 @@ def expect(ledger: Path, budget: Budget, device: str, replicates: int, hours: fl
     measured = (past.get("trials") or 0) >= MIN_SAMPLES
     around = max(0.0, past["around"]) if measured else AROUND_S[device]
     reruns = past["reruns"] / past["screens"] if (past.get("screens") or 0) >= MIN_SAMPLES else RERUNS
-    return Forecast(hours, train, around, replicates, reruns, measured)
+    return Forecast(hours, train, around, replicates, reruns, measured, slots)
 
 
 def expect_speed(ledger: Path, budget: Budget, gpu: str | None, card: Card) -> Speed | None:

@@ -43,10 +43,10 @@ class SessionPower:
         return asdict(self)
 
 
-def expect_experiments(project: Project, hours: float) -> Forecast | None:
-    """Return the forecast for so many hours of one slot; None where trials have no known duration."""
+def expect_experiments(project: Project, hours: float, slots: int = 1) -> Forecast | None:
+    """Return the forecast for so many hours of each slot; None where trials have no known duration."""
     settings = project.settings
-    return forecast.expect(project.ledger, settings.budget, settings.device, project.config.replicates, hours)
+    return forecast.expect(project.ledger, settings.budget, settings.device, project.config.replicates, hours, slots)
 
 
 def find_power(

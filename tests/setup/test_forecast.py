@@ -41,6 +41,12 @@ def test_what_this_machine_measured(ledger: Path) -> None:
     assert found.experiments == int((8 * 3600 / 320 - 3) / 1.5)
 
 
+def test_each_slot_measures(ledger: Path) -> None:
+    found = forecast.expect(ledger, FIVE_MINUTES, "cuda", 3, 8, slots=2)
+    assert found is not None and found.experiments == int((2 * 8 * 3600 / 320 - 3) / 1.5)
+    assert str(found).startswith(f"expect about {found.experiments} experiments in 8 h on 2 slots: 22.5 trials an hour")
+
+
 def test_another_budget_takes_over_what_is_around_it_only(ledger: Path) -> None:
     found = forecast.expect(ledger, Budget.parse("10m"), "cuda", 3, 8)
     assert found is not None and (found.train_seconds, round(found.around_seconds)) == (600, 21)
