@@ -10,7 +10,7 @@ from rich.console import Console
 
 from autoresearch.cli.app import JSON, SLOTS, TAG, VERIFY, WAIT, app, examples, open_ledger, print_json
 from autoresearch.cli.slot import lock_slot, open_remeasurer, project_of
-from autoresearch.errors import UsageError, UserError
+from autoresearch.errors import UsageError, UserError, require
 
 if TYPE_CHECKING:
     from autoresearch.ledger import Experiment
@@ -73,18 +73,23 @@ def revert(
 def _take_out(
     tag: str | None, numbers: list[int], mode: str, hypothesis: str, by: str, slots: str | None, wait: bool
 ) -> "Experiment":
+    """Measure the best version without some changes; with `wait`, as it is when the session that runs has ended."""
     from autoresearch.agents.base import Proposal
     from autoresearch.analysis.kept_changes import KeptChanges
     from autoresearch.analysis.lineage import stack
+    from autoresearch.session.opening import check_comparable
     from autoresearch.session.run import take_out
     from autoresearch.workspace.workspace import Workspace
 
     with open_ledger(tag, readonly=False) as (store, session):
-        keeps, project = stack(store, session), project_of(session, slots)
-        workspace = Workspace.of(project.root, project.config)
-        text = KeptChanges(store, session, workspace, keeps).without(numbers)
-        proposal = Proposal(text, hypothesis, "simplification", mode=mode)
+        project = project_of(session, slots)
+        if not wait:
+            check_comparable(session, project)
         with lock_slot(project, wait) as live:
+            session = require(store.session(session.tag))
+            workspace = Workspace.of(project.root, project.config)
+            text = KeptChanges(store, session, workspace, stack(store, session)).without(numbers)
+            proposal = Proposal(text, hypothesis, "simplification", mode=mode)
             return take_out(session, project, store, proposal, by, [live.handle])
 
 

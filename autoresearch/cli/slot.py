@@ -21,15 +21,7 @@ if TYPE_CHECKING:
 
 
 def project_of(session: "Session", slots: str | None = None) -> "Project":
-    """Open the project of a session. Raises UserError if scores could not be compared."""
-    from autoresearch.session.opening import check_comparable
-
-    project = _open_project(session, slots)
-    check_comparable(session, project)
-    return project
-
-
-def _open_project(session: "Session", slots: str | None) -> "Project":
+    """Open the project of a session. Raises UserError if another evaluator measured it."""
     from autoresearch.session.opening import check_evaluator
     from autoresearch.setup.project import open_project
 
@@ -73,7 +65,7 @@ def open_remeasurer(tag: str | None, slots: str | None, wait: bool) -> Iterator[
     from autoresearch.workspace.workspace import Workspace
 
     with open_ledger(tag, readonly=False) as (ledger, session), ExitStack() as locks:
-        project = _open_project(session, slots)
+        project = project_of(session, slots)
         lives: list[Live] = []
 
         def reserve() -> None:
