@@ -60,6 +60,7 @@ def demo(
     from autoresearch.setup.demo_project import lay_down_demo
 
     end = time.monotonic() + 60 * minutes
+    _forget_settings()
     where = [*(["--slots", slots] if slots else []), *(["--wait"] if wait else [])]
     _say(INTRODUCTION)
     if written := lay_down_demo(folder, say_line):
@@ -77,6 +78,15 @@ def demo(
         raise
     _call("report")
     _conclude(folder)
+
+
+def _forget_settings() -> None:
+    """Remove the settings of the environment, which would override those of the demonstration, and say which."""
+    from autoresearch.config import PREFIX, Config
+
+    found = [name for name in (PREFIX + field.upper() for field in Config.model_fields) if os.environ.pop(name, None)]
+    if found:
+        say_line(f"without {', '.join(found)}: a demonstration has settings of its own")
 
 
 def _call(*arguments: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from support.cells import CORE
 from support.programs import autoresearch, call_main
 from support.repositories import git
@@ -114,9 +115,14 @@ def test_its_gradients_are_those_of_its_loss_and_it_sees_no_later_byte() -> None
 def test_a_short_demo_ends_with_a_session_and_a_report(
     offline: None, settings_of: dict[str, str], tmp_path: Path
 ) -> None:
+    lay_down_demo(tmp_path / "demo", lambda line: None)
+    settings = yaml.safe_load((tmp_path / "demo" / "autoresearch.yaml").read_text())
+    settings |= {"source": settings_of["AUTORESEARCH_SOURCE"], "budget": "10steps", "eval_rows": 32}  # on busy machines
+    (tmp_path / "demo" / "autoresearch.yaml").write_text(f"{FIRST_LINE}\n{yaml.safe_dump(settings)}")
+    git(tmp_path / "demo", "commit", "-qam", "be quick")
     env = {name: value for name, value in os.environ.items() if not name.startswith("AUTORESEARCH_")}
-    env |= {f"AUTORESEARCH_{name}": settings_of[f"AUTORESEARCH_{name}"] for name in ("CACHE", "SOURCE")}
-    env |= {"AUTORESEARCH_BUDGET": "10steps", "AUTORESEARCH_EVAL_ROWS": "32"}  # for machines that do much else
+    env |= {"AUTORESEARCH_CACHE": settings_of["AUTORESEARCH_CACHE"]}
+    env |= {"AUTORESEARCH_SOURCE": "climbmix", "AUTORESEARCH_BUDGET": "5m", "AUTORESEARCH_TAG": "mine"}  # of the user
     done = autoresearch(
         tmp_path, "demo", "demo", "--minutes", "1.5", "--slots", settings_of["AUTORESEARCH_SLOTS"], env=env
     )
@@ -126,6 +132,8 @@ def test_a_short_demo_ends_with_a_session_and_a_report(
     with Ledger.open(root / "runs" / "ledger.db", readonly=True) as ledger:
         session = ledger.sessions()[-1]
         result = status(ledger, session, 0.0)
+    assert session.tag != "mine" and session.settings["budget"] == "10steps"
+    assert "without AUTORESEARCH_TAG, AUTORESEARCH_BUDGET, AUTORESEARCH_SOURCE: " in done.stderr
     assert result.agent == "sweep" and result.base_bpb is not None  # a busy machine has no time for more
     assert (result.total is not None) == bool(result.best)
     assert (root / "runs" / result.tag / "report.html").exists()
