@@ -2,7 +2,10 @@
 
 import os
 import shlex
+import shutil
+import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +14,7 @@ from rich.console import Console
 
 from autoresearch.cli.app import RUN, SLOTS, WAIT, app, examples, open_ledger
 from autoresearch.cli.slot import say_line
+from autoresearch.errors import UserError
 
 if TYPE_CHECKING:
     from autoresearch.ledger.session_status import SessionStatus
@@ -36,9 +40,9 @@ NO_KEEP = (
 )
 NEXT = """\
 cd {folder}
-autoresearch log --all           # every experiment; `show N` for one of them
+{path}autoresearch log --all           # every experiment; `show N` for one of them
 autoresearch demo .              # another session here
-autoresearch init ../mine        # a project of your own: a GPT in PyTorch
+{init:33}# a project of your own: a GPT in PyTorch
 autoresearch run --agent claude  # ideas, not only numbers
 The last one needs a key in ANTHROPIC_API_KEY. With an NVIDIA card, a trial of
 the GPT trains for five minutes, and `autoresearch run --hours 8` is a night.\
@@ -116,7 +120,27 @@ def _conclude(folder: Path) -> None:
         _say(f"{gain}, {between(total, status.metric.change)}.", "bold")
     _say(HONEST_WORDS if status.best else NO_KEEP)
     _say("Next:", "bold")
-    Console(stderr=True, highlight=False).print(NEXT.format(folder=folder), markup=False, soft_wrap=True)
+    Console(stderr=True, highlight=False).print(describe_next(folder, Path.cwd()), markup=False, soft_wrap=True)
+
+
+def describe_next(folder: Path, demo: Path) -> str:
+    """Return commands that work where `demo FOLDER` was typed; `demo` is the whole path of the folder."""
+    activate = Path(sys.prefix, "bin", "activate")
+    is_hidden = shutil.which("autoresearch") is None and activate.exists()
+    path = f". {shlex.quote(str(activate))}  # puts autoresearch on your path\n" if is_hidden else ""
+    init = f"autoresearch init {shlex.quote(_choose_place(demo))}"
+    return NEXT.format(folder=shlex.quote(str(folder)), path=path, init=init)
+
+
+def _choose_place(demo: Path) -> str:
+    """Return a folder for a project of the user's own: outside of all repositories, relative to the demonstration."""
+    from autoresearch.workspace.git import is_in_repository, top_folder
+
+    around = demo.parent
+    with suppress(UserError):  # a bare or broken one
+        while around != around.parent and is_in_repository(around):
+            around = top_folder(around).parent
+    return os.path.relpath(around / "mine", demo)
 
 
 def _read_status() -> "SessionStatus":

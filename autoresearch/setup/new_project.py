@@ -14,6 +14,7 @@ from autoresearch.errors import UsageError, UserError
 from autoresearch.setup.templates import IGNORED, SETTINGS, read_template
 from autoresearch.source.contract import complaint, defects
 from autoresearch.source.script import is_script
+from autoresearch.workspace.git import is_in_repository, top_folder
 from autoresearch.workspace.initial_commit import InitialCommit
 
 GITIGNORE = ".gitignore"
@@ -70,6 +71,9 @@ def _needs_text(config: Config) -> bool:
 
 
 def _make_folder(folder: Path) -> Path:
+    """Make the folder of a project, unless a repository is around it. Raises UserError."""
+    if not folder.exists():
+        _refuse_inside(folder.absolute())
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
@@ -81,12 +85,23 @@ def _make_folder(folder: Path) -> Path:
     return folder.resolve()
 
 
+def _refuse_inside(folder: Path) -> None:
+    """Raise UserError if a folder that is not there yet would be inside a repository."""
+    around = next(each for each in folder.parents if os.path.isdir(each))  # noqa: PTH112  (raises nothing)
+    if is_in_repository(around):
+        raise _inside(folder, top_folder(around))
+
+
 def _open_repository(root: Path) -> InitialCommit:
     repository = InitialCommit(root)
     if repository.top != root:
-        words = f"{root} is inside the git repository {repository.top}"
-        raise UserError(f"{words}: `autoresearch init {repository.top}`, or choose a folder outside of it")
+        raise _inside(root, repository.top)
     return repository
+
+
+def _inside(folder: Path, top: Path) -> UserError:
+    words = f"{folder} is inside the git repository {top}"
+    return UserError(f"{words}: `autoresearch init {top}`, or choose a folder outside of it")
 
 
 def _read_texts(config: Config, root: Path, settings: str) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 import importlib
 import os
+import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,7 @@ from support.cells import CORE
 from support.programs import autoresearch, call_main
 from support.repositories import git
 
+from autoresearch.cli.demo_command import describe_next
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UsageError
 from autoresearch.ledger import Ledger, status
@@ -78,6 +81,26 @@ def test_a_demo_inside_another_repository_has_its_own(offline: None, repository:
     lay_down_demo(repository / "demo", lambda line: None)
 
     assert Path(git(repository / "demo", "rev-parse", "--show-toplevel").strip()).name == "demo"
+
+
+def test_what_it_says_comes_next_works_inside_a_clone(
+    offline: None, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_down_demo(repository / "demo", lambda line: None)
+    said = describe_next(Path("demo"), repository / "demo").splitlines()
+    assert said[0] == "cd demo"
+    monkeypatch.chdir(repository / "demo")
+    [command] = [shlex.split(line, comments=True) for line in said if line.startswith("autoresearch init ")]
+    assert call_main(monkeypatch, *command[1:]) == 0
+    assert (tmp_path / "mine" / "train.py").exists() and (tmp_path / "repository") == repository
+
+
+@pytest.mark.skipif(not Path(sys.prefix, "bin", "activate").exists(), reason="not in a virtual environment")
+def test_the_program_is_put_on_the_path_where_it_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert f"\n. {sys.prefix}/bin/activate " in describe_next(Path("demo"), tmp_path / "demo")
+    (tmp_path / "autoresearch").touch(0o755)
+    assert "activate" not in describe_next(Path("demo"), tmp_path / "demo")
 
 
 def test_the_program_learns_in_a_cell(bytes_data: Dataset, quick: Settings) -> None:

@@ -238,6 +238,7 @@ def test_a_place_that_cannot_become_a_project(
     ended, out, err = init(folder, place)
     assert (ended, out) == (code, "") and words in err and len(err.splitlines()) == 1
     assert git(repository, "status", "--porcelain", "--ignored") == before
+    assert not (repository / "below").exists()
     assert not (folder / "broken" / ".git").exists() and not (folder / "outside" / ".git").exists()
 
 
