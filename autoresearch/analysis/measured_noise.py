@@ -10,10 +10,13 @@ from autoresearch.text import plausible
 
 def write_noise(
     runs: Path, identity: Mapping[str, object], settings: Mapping[str, object], sigma: float, dof: int
-) -> None:
-    """Keep sigma, on the scale of the metric, and its degrees of freedom for sessions that measure the same way."""
+) -> Path:
+    """Keep sigma, on the scale of the metric, and its degrees of freedom for sessions that measure the same way.
+
+    Return the file.
+    """
     runs.mkdir(exist_ok=True)
-    write_atomically(_place(runs, identity, settings), [json.dumps({"sigma": sigma, "dof": dof}) + "\n"])
+    return write_atomically(_place(runs, identity, settings), [json.dumps({"sigma": sigma, "dof": dof}) + "\n"])
 
 
 def read_noise(

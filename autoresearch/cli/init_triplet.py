@@ -76,9 +76,10 @@ class TripletInit:
         with open_trials(proposed, self.wait) as measure:
             first = require_number(measure("first run", proposed.text, SEEDS[0]))
         measured, reports = self._measure_base(proposed, first.total_seconds)
-        keep_noise(self.root, measured, self.slot)
+        kept = keep_noise(self.root, measured, self.slot)
         _print_findings(proposed, measured, reports)
-        typer.echo("\nautoresearch.yaml was there, and stays as it is: nothing was written")
+        written = f"the noise is in runs/{kept.name}, for new sessions" if kept else "nothing was written"
+        typer.echo(f"\nautoresearch.yaml was there, and stays as it is: {written}")
 
     def _propose(self, triplet: "Triplet", number: "Number") -> "ProposedProject":
         from autoresearch.setup.triplet_project import propose_project

@@ -78,9 +78,10 @@ def open_proposed(root: Path, slot: str | None = None) -> ProposedProject:
     return ProposedProject(project, workspace, workspace.head())
 
 
-def keep_noise(root: Path, measured: Calibration, slot: str | None = None) -> None:
-    """Keep the noise of the base for the first session, where another trial with another seed shows it."""
-    if measured.metric.kind in (NOISY, TIME) and measured.sigma > 0:
-        project = open_project({"slots": slot}, root)
-        known = trial_identity(project), pinned_settings(project)
-        write_noise(project.runs, *known, measured.sigma, len(measured.draws) - 1)
+def keep_noise(root: Path, measured: Calibration, slot: str | None = None) -> Path | None:
+    """Keep the noise of the base for new sessions, where another trial with another seed shows it; return the file."""
+    if measured.metric.kind not in (NOISY, TIME) or measured.sigma <= 0:
+        return None
+    project = open_project({"slots": slot}, root)
+    known = trial_identity(project), pinned_settings(project)
+    return write_noise(project.runs, *known, measured.sigma, len(measured.draws) - 1)

@@ -206,12 +206,15 @@ def test_tests_without_a_number_are_timed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_second_call_measures_and_writes_nothing(tmp_path: Path) -> None:
-    root = make_repository(tmp_path / "p", {"bench.py": bench(0), "src/model.py": MODEL})
+@pytest.mark.parametrize("noise", [0, 0.001])
+def test_a_second_call_measures_and_writes_only_the_noise(noise: float, tmp_path: Path) -> None:
+    root = make_repository(tmp_path / "p", {"bench.py": bench(noise), "src/model.py": MODEL})
     call(root, "init", "--yes")
     ended = call(root, "init")
     assert ended.returncode == 0 and "belief    in-process" in ended.stdout, ended.stderr
-    assert "nothing was written" in ended.stdout and not (root / "train.py").exists()
+    files = [path.name for path in (root / "runs").glob("noise-*")]
+    written = f"the noise is in runs/{files[0]}, for new sessions" if noise else "nothing was written"
+    assert written in ended.stdout and len(files) == (noise > 0) and not (root / "train.py").exists()
     assert git(root, "status", "--porcelain") == "" and git(root, "log", "--oneline").count("\n") == 2
 
 
