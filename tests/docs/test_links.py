@@ -38,6 +38,11 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     assert lost == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_command_names_the_wheel_of_one_version(page: Path) -> None:
+    assert re.findall(r"autoresearch-\d[\w.]*-\S*whl", page.read_text()) == []
+
+
 @pytest.mark.parametrize("picture", sorted((ROOT / "docs").rglob("*.svg")), ids=lambda path: path.name)
 def test_pictures_fetch_nothing(picture: Path) -> None:
     text = re.sub(r'xmlns(:\w+)?="[^"]*"', "", picture.read_text())
