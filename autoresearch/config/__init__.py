@@ -114,7 +114,7 @@ def _read_file(path: Path) -> dict[object, object]:
     if not path.exists():
         return {}
     try:
-        values = yaml.safe_load(path.read_text()) or {}
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{FILE} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):

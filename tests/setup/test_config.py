@@ -1,5 +1,8 @@
 """Settings from three sources, and error lines that name the setting and its source."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -129,6 +132,15 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     (tmp_path / config.FILE).mkdir()
     with pytest.raises(UsageError, match=r"^autoresearch.yaml cannot be read: .*Is a directory"):
         config.load(tmp_path, {})
+
+
+def test_the_file_is_read_as_utf_8_whatever_the_locale(tmp_path: Path) -> None:
+    (tmp_path / "autoresearch.yaml").write_text("program: für-nachts.md\n", encoding="utf-8")
+    code = "import sys, pathlib, autoresearch.config as c; print(ascii(c.load(pathlib.Path(sys.argv[1]), {}).program))"
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, env=os.environ | plain, capture_output=True, text=True, check=False)
+    assert done.stdout == "'f\\xfcr-nachts.md'\n", done.stderr
 
 
 def test_relative_paths_belong_to_the_file_that_names_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
