@@ -238,7 +238,7 @@ def _check_table(records: SessionRecords) -> Findings:
     path = records.folder / "results.tsv"
     if not records.settled_experiments or records.unsettled_numbers:
         return
-    if not path.exists() or path.read_text() != records.table:
+    if not path.exists() or path.read_text("utf-8", "replace") != records.table:
         yield f"{records.name(path)} is not what the ledger says", "the next experiment writes it anew"
 
 

@@ -99,7 +99,7 @@ class ExperimentDetails:
 
     @property
     def trace(self) -> list[JsonObject]:
-        lines = self.files.trace.read_text(errors="replace").splitlines() if self.files.trace.exists() else []
+        lines = self.files.trace.read_text("utf-8", "replace").splitlines() if self.files.trace.exists() else []
         return [sft.entry(line) for line in lines]
 
     @property

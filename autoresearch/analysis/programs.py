@@ -40,7 +40,7 @@ def _new_lines(texts: Mapping[str, str]) -> dict[str, str]:
 def _find_text(folder: Path, numbers: Sequence[int]) -> str:
     for n in numbers[:MAX_TRACES]:
         trace = Artefacts(folder / str(n)).trace
-        first = trace.read_text(errors="replace").partition("\n")[0] if trace.is_file() else ""
+        first = trace.read_text("utf-8", "replace").partition("\n")[0] if trace.is_file() else ""
         try:
             brief = str(json.loads(first)["text"])
         except (ValueError, KeyError, TypeError):

@@ -37,7 +37,7 @@ def lines(store: Ledger, session: Session, runs: Path) -> Iterator[str]:
 
 def read_trace(path: Path) -> list[JsonObject]:
     """Return the entries of a trace that are not damaged."""
-    entries = (entry(line) for line in path.read_text(errors="replace").splitlines())
+    entries = (entry(line) for line in path.read_text("utf-8", "replace").splitlines())
     return [each for each in entries if each["kind"] != "damaged"]
 
 

@@ -50,7 +50,7 @@ class Lessons:
         """Append the lesson of a verdict, unless the file has it, or nothing was measured."""
         if past.unmeasured:
             return
-        text = self.path.read_text(errors="replace") if self.path.exists() else HEAD.format(about=self.about)
+        text = self.path.read_text("utf-8", "replace") if self.path.exists() else HEAD.format(about=self.about)
         if f"[{tag}#{past.n}," not in text:
             end = "" if text.endswith("\n") else "\n"  # an editor may have left the last line open
             write_atomically(self.path, [text, end, f"{_line(tag, past, trials)}\n"])
@@ -73,7 +73,7 @@ class Lessons:
         return sorted(others, key=lambda lesson: not lesson.line.startswith("- keep"))
 
     def _read_lines(self) -> list[str]:
-        return self.path.read_text(errors="replace").splitlines() if self.path.exists() else []
+        return self.path.read_text("utf-8", "replace").splitlines() if self.path.exists() else []
 
     def _replace(self, before: list[str], lines: list[str]) -> None:
         if lines != before:

@@ -68,12 +68,12 @@ class Artefacts:
 
     def read_patch(self) -> str:
         """Return the change; empty if there is no file."""
-        return self.patch.read_text(errors="replace") if self.patch.exists() else ""
+        return self.patch.read_text("utf-8", "replace") if self.patch.exists() else ""
 
     def last_prints(self) -> list[str]:
         """Return the last lines that train.py printed in its newest trial, cleaned; none if there is no such file."""
         logs = sorted(self.folder.glob("trial-*.log"), key=lambda path: int(path.stem.removeprefix("trial-")))
-        text = logs[-1].read_text(errors="replace") if logs else ""
+        text = logs[-1].read_text("utf-8", "replace") if logs else ""
         return last_lines(text, PRINTED_LINES, MAX_LINE_CHARS)
 
     def write_proposal(self, diff: str, trace: list[JsonObject]) -> None:
@@ -132,7 +132,7 @@ class Artefacts:
         def write() -> None:
             self._make_folder()
             for path, text in texts.items():
-                path.write_text(text, errors="replace")
+                path.write_text(text, "utf-8", "replace")
 
         retry_if_deleted(write)
 
