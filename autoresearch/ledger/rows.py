@@ -23,6 +23,7 @@ SAME_FUNCTION = "the same function"  # ... or so
 SAME_AS = "same_as"  # in `params`: the experiment whose function this one computes, as a check in a cell found
 FOUND_LATER = "found later"  # the reason begins so for a suspect that was kept until then
 STOPPED = "stopped"  # outcome of a trial that ended early because its curve said that it had lost
+RESUMABLE = ("interrupted", "stopped", "error")  # reasons after which `run` without a tag continues the session
 AGENT_EXHAUSTED = "agent exhausted"  # beginning of the reason of a session that ended as nothing more was proposed
 FILLER = "filler"  # purpose of a trial that ran only because no candidate was ready
 CONVERSATION = "conversation"  # in `params`: the first experiment of the conversation, where several were wanted of it

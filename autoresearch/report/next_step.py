@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator
 
-from autoresearch.ledger.rows import AGENT_EXHAUSTED
+from autoresearch.ledger.rows import AGENT_EXHAUSTED, RESUMABLE
 from autoresearch.ledger.session_status import SessionStatus
-
-GOES_ON = ("interrupted", "stopped")  # reasons after which `run` without a tag goes on
 
 
 def describe_next_step(
@@ -31,7 +29,7 @@ def describe_untaken(tag: str, belief: str | None = None) -> str:
 def _steps(status: SessionStatus, is_taken: bool, is_newest: bool, untaken: str | None) -> Iterator[str]:
     if status.verdicts.get("suspect"):
         yield "read the suspects first, `autoresearch log` lists them"
-    if status.stop_reason in GOES_ON:
+    if status.stop_reason in RESUMABLE:
         yield f"`autoresearch run{'' if is_newest else f' --tag {status.tag}'}` continues {status.tag}"
         yield from _use_of_best(status, is_taken)
     elif status.best:

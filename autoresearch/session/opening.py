@@ -16,11 +16,10 @@ from autoresearch.fleet.fleet import Fleet
 from autoresearch.fleet.fleet_project import FleetProject
 from autoresearch.ledger import Ledger, Session, check_free, status
 from autoresearch.ledger.node_trials import NODES
-from autoresearch.ledger.rows import derive_seed
+from autoresearch.ledger.rows import RESUMABLE, derive_seed
 from autoresearch.session.arms import agent_of_session, is_mix, recorded_arms
 from autoresearch.session.git_history import GitHistory
 from autoresearch.session.remembered import recall_researcher
-from autoresearch.session.stopping import RESUMABLE
 from autoresearch.setup import slots
 from autoresearch.setup.project import (
     Project,

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from autoresearch.ledger import Call, count_settled, trial_seconds
+from autoresearch.ledger.rows import RESUMABLE
 from autoresearch.measure.clock import since_boot
 from autoresearch.measure.facts import repetition_warning
 from autoresearch.report.format import price_later
 from autoresearch.session.context import SessionContext
 
 ESTIMATE_AFTER_EXPERIMENTS = 3  # enough for an estimate of the cost
-RESUMABLE = ("interrupted", "stopped", "error")  # reasons after which the next `run` continues the session
 POLL_S = 1.0  # between two looks for messages while paused
 
 
