@@ -70,12 +70,10 @@ def open_session_project(
     if continued is not None:
         check_evaluator(continued)
     fleet = _open_fleet(config, root, continued)
-    _check_program(root, config)
     chosen = fleet.slots if fleet else slots.choose(config.device, config.threads, config.slots)
     budget(config, chosen[0].device)  # refuses what cannot run here
     pinned = continued.settings.get("data") if continued else None
-    if config.run is None and pinned is None:
-        require_source(config, chosen[0].device)  # before anybody is asked for money
+    _check_texts(root, config, chosen[0].device, pinned)  # before anybody is asked for money
     recorded = _recorded_agent(continued, flags.get("model")) if continued else None
     kept = _recall(config, root, continued) if continued else {}
     config = config.model_copy(update=kept)
@@ -85,11 +83,13 @@ def open_session_project(
     return FleetProject.of(project, fleet) if fleet else project
 
 
-def _check_program(root: Path, config: configuration.Config) -> None:
-    """Raise UsageError if `program` was set to a file that is not there: nobody would read the instructions."""
+def _check_texts(root: Path, config: configuration.Config, device: str, pinned: str | None) -> None:
+    """Raise UsageError if `program` was set to a file that is not there, or if nobody has chosen a text for a card."""
     is_named = "program" in config.model_fields_set and config.program != configuration.NO_PROGRAM
     if is_named and not (root / config.program).is_file():
         raise UsageError(f"there is no file {config.program}, which `program` names: write it, or mend the setting")
+    if config.run is None and pinned is None:
+        require_source(config, device)
 
 
 def _recorded_agent(session: Session, model: object) -> str:
