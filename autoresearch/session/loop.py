@@ -17,7 +17,7 @@ from autoresearch.brief.lessons import Lessons
 from autoresearch.errors import require
 from autoresearch.ledger import Experiment
 from autoresearch.ledger.parent_events import MEASURED_AGAIN
-from autoresearch.ledger.rows import BRANCHES, RESUMABLE
+from autoresearch.ledger.rows import BRANCHES
 from autoresearch.ledger.unmeasured import CONFLICTS, is_carried_over
 from autoresearch.measure.referee import Referee
 from autoresearch.session import describe
