@@ -39,8 +39,18 @@ def read_lineage(context: SessionContext, row: Experiment, fresh: Draws, candida
         if at is row and candidate is not None:
             ids.add(candidate)
         lineage.append(Squares.of([fresh.get(id, ()) for id in sorted(ids)]))
-        at = _incumbent_before(context, at)
+        at = _kept_ancestor(context, at)
     return lineage[::-1]
+
+
+def _kept_ancestor(context: SessionContext, row: Experiment) -> Experiment | None:
+    """Return the kept version from which an experiment descends; a near miss may lie between the two."""
+    at = row
+    while at.parent is not None:
+        at = context.experiment(at.parent)
+        if at.verdict == "keep":
+            return at
+    return None
 
 
 def _incumbent_before(context: SessionContext, row: Experiment) -> Experiment | None:

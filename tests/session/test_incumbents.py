@@ -36,3 +36,20 @@ def p_gain(ledger: Ledger, discarded: int) -> float:
 def test_discarded_candidates_show_that_the_incumbent_was_lucky(tmp_path: Path) -> None:
     with Ledger.open(tmp_path / "ledger.db") as ledger:
         assert p_gain(ledger, 0) < 0.2 < 0.4 < p_gain(ledger, 12)
+
+
+def test_the_noise_is_that_of_the_newest_versions_also_behind_a_near_miss(tmp_path: Path) -> None:
+    """A keep that changes a near miss descends from the keep behind it."""
+    sigmas = {}
+    with Ledger.open(tmp_path / "ledger.db") as ledger:
+        for parent in (1, 2):
+            session = ledger.create_session(f"t{parent}", f"b{parent}", "s", "sweep", "default", {}, {}, 0)
+            for n, spread in ((0, 0.03), (1, 0.03), (2, 0.0), (3, 0.0003)):
+                about = {"verdict": "discard" if n == 2 else "keep", "parent": (None, 0, 1, parent)[n]}
+                mode = "branch" if n == 3 and parent == 2 else None
+                row = ledger.add_experiment(session.id, n, state="settled", settled=float(n), mode=mode, **about)
+                for k in range(6):
+                    score = 2 - 0.2 * n + spread * (k % 3 - 1)
+                    trial(ledger, session, row, "screen" if n == 2 else "rerun" if n else "base", score, 10 * n + k)
+            sigmas[parent] = Evidence(context_of(ledger, session), replicates=3).noise().sigma
+    assert sigmas[2] == sigmas[1] < 0.003
