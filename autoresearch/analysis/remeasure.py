@@ -62,8 +62,8 @@ class Remeasurer:
     def run_trial(self, experiment: Experiment, k: int, purpose: str = PURPOSE, text: str | None = None) -> Result:
         """Measure a version, or another `text` in its place, on val and holdout.
 
-        Disturbed trials are repeated. Raises FailedVersionError if the version gives no score, UserError if no trial
-        can be run, or if the GPU is in use.
+        Disturbed trials are repeated, and one timeout. Raises FailedVersionError if the version gives no score,
+        UserError if no trial can be run, or if the GPU is in use.
         """
         text = self.workspace.read(require(experiment.sha)) if text is None else text
         spent = base_overhead(self.ledger, self.session, experiment.n)
@@ -74,10 +74,9 @@ class Remeasurer:
             base=Overhead(**spent) if spent else None,
             is_wait_over=self.is_wait_over,
         )
-        for _ in range(TRIES):
+        for attempt in range(TRIES):
             result = self.measure(experiment, text, self.seed_of(k, purpose), purpose, plan)
-            is_repeated = result.disturbed or result.loss is not None or result.ended_early
-            if not (is_repeated and result.outcome == "infra"):
+            if not _may_repeat(result, attempt):
                 break
         if result.val_bpb is None or result.holdout_bpb is None:
             kind = UserError if result.outcome == "infra" else FailedVersionError
@@ -97,3 +96,10 @@ class Remeasurer:
         stored |= result.place()
         self.ledger.end_trial(trial.id, result.outcome, result.val_bpb, stored)
         return result
+
+
+def _may_repeat(result: Result, attempt: int) -> bool:
+    """Return whether the machine may be to blame: the version has scored before, so one timeout says little."""
+    if result.outcome == "timeout":
+        return attempt == 0
+    return result.outcome == "infra" and (result.disturbed or result.loss is not None or result.ended_early)

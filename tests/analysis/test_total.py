@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -15,10 +16,10 @@ import pytest
 from support.referees import FunctionReferee
 from support.shapes import as_documented
 
-from autoresearch.analysis.remeasure import Remeasurer
+from autoresearch.analysis.remeasure import FailedVersionError, Remeasurer
 from autoresearch.analysis.total import Interval, Total, interval, pairs_at_end, quantile, recorded_totals, reserve
 from autoresearch.data.dataset import Dataset
-from autoresearch.errors import UserError
+from autoresearch.errors import UserError, require
 from autoresearch.hardware import CardMemory
 from autoresearch.ledger import Ledger
 from autoresearch.measure.referee import CellReferee
@@ -105,6 +106,17 @@ def test_a_trial_that_was_disturbed_is_repeated_but_not_for_ever(times: int, rem
     trials = remeasurer.ledger.trials(1, base.id)[-3:]
     assert [trial.outcome for trial in trials] == ["infra"] * times + ["ok"] * (3 - times)
     assert {(trial.purpose, trial.seed) for trial in trials} == {("total", remeasurer.seed_of(7))}
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_one_timeout_of_a_version_that_has_scored_is_repeated(times: int, remeasurer: Remeasurer) -> None:
+    left = [Result("timeout", reason="answering: some batches took 0.4 more than usual")] * times
+    referee = FunctionReferee(lambda *args: left.pop() if left else fixed_result(*args), remeasurer.referee.settings)
+    base = require(remeasurer.ledger.experiment(1, 0))
+    with pytest.raises(FailedVersionError, match="timeout answering") if times == 2 else nullcontext():
+        assert replace(remeasurer, referee=referee).run_trial(base, 7).val_bpb == 2.0
+    outcomes = [trial.outcome for trial in remeasurer.ledger.trials(1, base.id)[-2:]]
+    assert outcomes == ["timeout", "ok" if times == 1 else "timeout"]
 
 
 def test_a_total_that_waits_for_a_node_can_be_left_out(remeasurer: Remeasurer) -> None:
