@@ -15,10 +15,10 @@ true shapes: train, save, load, causality, time of a step and its parts, memory,
 _SAME_HELP = """Whether train.py as edited computes the same function as experiment `n` (without it, the incumbent), \
 with the same seed: answers before training and after some steps, and which weights differ."""
 _PROFILE_HELP = "Where the time of a training step of train.py as edited goes: by operator (torch) or function (numpy)."
-_PROBE_HELP = """Run Python code of yours on the training rows, for at most 20 s of CPU time on a spare core, and get \
-what it prints (2,000 characters). Names: `rows` (uint16 [n, seq_len + 1], of the first shard), `vocab_size`, \
-`seq_len`, `seed`, `np`; `import train` is train.py as edited. Measure statistics and times: nothing is kept, and no \
-validation data is there."""
+_PROBE_HELP = """Run Python code of yours (at most 8,000 characters) on the training rows, for at most 20 s of CPU \
+time (80 s on the clock) on a spare core, and get what it prints (2,000 characters). Names: `rows` (uint16 \
+[n, seq_len + 1], of the first shard), `vocab_size`, `seq_len`, `seed`, `np`; `import train` is train.py as edited. \
+Measure statistics and times: nothing is kept, and no validation data is there."""
 
 MAX_NUMBER = 2**31  # no experiment has it
 

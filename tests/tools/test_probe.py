@@ -30,9 +30,16 @@ def burning(core: int) -> Iterator[None]:
             process.kill()
 
 
-def test_a_snippet_sees_training_rows_and_the_version(bench: Workbench, bigram: str) -> None:
-    code = "import train\nprint(rows.shape[1], rows.dtype, rows.flags.writeable, vocab_size, seq_len, train.BATCH)"
+@pytest.mark.parametrize("how", ["import train", "import time, train", "import train as t, time\ntrain = t"])
+def test_a_snippet_sees_training_rows_and_the_version(bench: Workbench, bigram: str, how: str) -> None:
+    code = f"{how}\nprint(rows.shape[1], rows.dtype, rows.flags.writeable, vocab_size, seq_len, train.BATCH)"
     assert probe(bench, bigram, code, 1) == "33 uint16 False 256 32 8\n"
+
+
+def test_a_snippet_may_import_names_of_the_version_where_it_needs_them(bench: Workbench, bigram: str) -> None:
+    assert (
+        probe(bench, bigram, "def batch():\n    from train import BATCH\n    return BATCH\nprint(batch())", 1) == "8\n"
+    )
 
 
 def test_its_rows_are_those_of_training(bench: Workbench, bigram: str) -> None:
