@@ -26,7 +26,7 @@ _DTYPES = {name: dtype for dtype, name in FORMATS.items()}
 def write(
     fd: int, state: Mapping[str, Array], config: wire.Fields, torch: ModuleType | None, numpy: ModuleType
 ) -> None:
-    """Write tensors and configuration over what a file holds. Raises TypeError."""
+    """Write tensors (or, beside them, arrays) and configuration over what a file holds. Raises TypeError."""
     tensors = {name: _as_tensor(value, torch, numpy) for name, value in state.items()}
     for name, tensor in tensors.items():
         if _dtype_name(tensor) not in FORMATS:
@@ -56,7 +56,7 @@ def read(fd: int, torch: ModuleType | None, numpy: ModuleType) -> tuple[dict[str
 
 def _as_tensor(value: Array, torch: ModuleType | None, numpy: ModuleType) -> Array:
     if torch is not None:
-        return value.detach()
+        return torch.as_tensor(value).detach()
     array = numpy.asarray(value)
     return array.astype(array.dtype.newbyteorder("<"), copy=False)
 

@@ -87,8 +87,10 @@ state = {
     "conjugate": torch.tensor([1 + 2j, 3 - 1j], dtype=torch.complex64).conj(),
     **{str(dtype): base.to(dtype) for dtype in (torch.bfloat16, torch.float16, torch.float8_e4m3fn, torch.int8)},
 }
+counts = {"counts": numpy.arange(6, dtype="uint16").reshape(2, 3)[:, ::2], "one": 0.5}  # of a version that counts, too
 fd = wire.create("checkpoint")
-checkpoint_file.write(fd, state, {"depth": 2}, torch, numpy)
+checkpoint_file.write(fd, state | counts, {"depth": 2}, torch, numpy)
+state |= {"counts": torch.tensor([[0, 2], [3, 5]], dtype=torch.uint16), "one": torch.tensor(0.5)}
 theirs = safetensors.torch.load(os.pread(fd, os.fstat(fd).st_size, 0))
 ours, config = checkpoint_file.read(fd, torch, numpy)
 assert config == {"depth": 2} and ours.keys() == theirs.keys() == state.keys()
