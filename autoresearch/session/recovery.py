@@ -69,18 +69,21 @@ class Recovery:
     def restore_experiments(self) -> list[int]:
         """Add the experiments that only git and artefacts know; return their numbers."""
         ledger, refs = self.context.ledger, self.context.workspace.refs(self.context.tag)
-        undecided = {row.n: row.id for row in ledger.unfinished_experiments(self.context.id) if row.verdict is None}
+        rows = ledger.unfinished_experiments(self.context.id)
+        open_rows = {row.n: row for row in rows if row.verdict in (None, "keep")}
         last = newest(ledger, self.context.row)
-        if not undecided and last is not None and max(refs, default=0) <= last:
+        if not open_rows and last is not None and max(refs, default=0) <= last:
             return []
         history = GitHistory.read(self.context.workspace, self.context.tag)
-        kept = history.kept if history is not None else {}
-        unknown = [n for n in refs if last is None or n > last or (n in kept and n in undecided)]
+        kept, best = (history.kept, history.best) if history is not None else ({}, None)
+        # a keep that is `best` itself was cut off between git and ledger: it settles by itself
+        missed = {n for n, row in open_rows.items() if n in kept and (row.verdict is None or kept[n] != best)}
+        unknown = [n for n in refs if last is None or n > last or n in missed]
         with ledger.transaction():  # a restart after half of it would not find the trials that lack
             for n in unknown:
                 columns = self._recorded_columns(n, refs[n]) or self._columns_from_git(n, refs, kept)
-                if n in undecided:
-                    ledger.update_experiment(undecided[n], **columns)
+                if n in missed:
+                    ledger.update_experiment(open_rows[n].id, **columns)
                 else:
                     ledger.add_experiment(self.context.id, n, **columns)
             if unknown:

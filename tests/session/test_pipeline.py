@@ -24,7 +24,7 @@ from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
 from autoresearch.files import JsonObject
 from autoresearch.hardware import CardMemory
-from autoresearch.ledger import Experiment, Ledger, experiment_rows, status
+from autoresearch.ledger import Experiment, Ledger, back_up, experiment_rows, status
 from autoresearch.ledger.breakdown import sum_groups
 from autoresearch.ledger.rows import kept_as
 from autoresearch.measure.result import Result
@@ -595,6 +595,25 @@ def test_a_keep_that_git_refused_is_made_to_one_that_was_kept_before_the_next_ru
     found = rows(session)
     assert [row.verdict for row in found.values()] == ["keep", "discard", "keep", "keep"]
     assert (found[3].origin, found[3].parent) == (1, 2)
+
+
+def test_a_copy_of_the_ledger_from_before_a_keep_learns_it_from_git(
+    make: Make, repository: Path, quick: Settings, bytes_data: Dataset
+) -> None:
+    session = make(Thinker([("ALPHA", 0.5)]), prepares_ahead=False, workspace=LockedWorkspace(repository))
+    with pytest.raises(GitError):
+        session.run()
+    copy = back_up(session.context.ledger)
+    assert make(Thinker([("BETA", 0.5)]), prepares_ahead=False).run() == "agent exhausted"
+    wanted = rows(session)
+    assert [row.verdict for row in wanted.values()] == ["keep"] * 3
+    referees = [FunctionReferee(lambda text, seed, _: scored(text, seed), quick)]
+    with Ledger.open(copy) as store:
+        older = session_of(repository, store, Thinker([]), quick, bytes_data, base=TRAIN, referees=referees)
+        assert older.run() == "agent exhausted"
+        found = rows(older)
+    assert [(row.verdict, row.sha) for row in found.values()] == [(row.verdict, row.sha) for row in wanted.values()]
+    assert session.context.workspace.best("t") == wanted[2].sha
 
 
 def stopped_beside(session: Callable[[], SessionLoop], first: str) -> Callable[[str, int], Result]:
