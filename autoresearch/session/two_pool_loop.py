@@ -60,8 +60,12 @@ class TwoPoolLoop(SessionLoop):
         return reason if self._takes_all() else self.handover.end_reason(reason)
 
     def _next(self, referee: Referee, fill: Fill) -> Experiment | None:
-        if _screens(referee) or self._takes_all():
-            return self.pipeline.next(fill)
+        try:
+            if _screens(referee) or self._takes_all():
+                return self.pipeline.next(fill)
+        except Exhausted:
+            if _screens(referee) or not self.handover.has_screening_slots():
+                raise
         return self.handover.next(lambda: self.control.wants_candidate(0) and fill(self._is_filler_unwanted))
 
     def _takes_all(self) -> bool:

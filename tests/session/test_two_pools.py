@@ -4,6 +4,7 @@ import random
 import re
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -183,6 +184,32 @@ def test_a_gain_that_is_superseded_after_screening_is_measured_at_home(make: Mak
     assert (found[3].origin, found[3].parent) == (2, 1)
     assert not {PRESCREEN, REFERENCE} & {*purposes(session, 3)}
     assert consistency.check(session.context.runs.parent) == []
+
+
+def test_a_trial_that_runs_when_screening_ends_is_waited_for(make: Make, quick: Settings) -> None:
+    begun = threading.Event()
+
+    def slowly_at_home(text: str, seed: int, plan: TrialPlan) -> Result:
+        if "ALPHA = 0.9" in text:
+            wait(begun.is_set, "the prescreen of another gain")
+        return at_home(text, seed, plan)
+
+    def there(text: str, seed: int, plan: TrialPlan) -> Result:
+        if "BETA = 0.9" in text:
+            session.context.emit(SCREENING_ENDS, None, "screening on H100 ends", pool=POOL.key)
+            begun.set()
+            wait(lambda: session.context.experiment(1).state == "settled", "the keep")
+            time.sleep(0.5)  # the slot that confirms asks for more
+        return elsewhere(text, seed, plan)
+
+    referees = [
+        FunctionReferee(slowly_at_home, replace(quick, pool=CONFIRM)),
+        FunctionReferee(there, replace(quick, pool=SCREEN)),
+    ]
+    session = make([("ALPHA", 0.9), ("BETA", 0.9)], referees=referees)
+    assert session.run() == "agent exhausted"
+    found = session.context.ledger.experiments(session.context.id)
+    assert [row.verdict for row in found] == ["keep", "keep", "discard", "keep"]
 
 
 @pytest.mark.parametrize(("agreement", "ends"), [(1.0, False), (0.0, True)])
