@@ -64,7 +64,7 @@ class TwoPoolLoop(SessionLoop):
             if _screens(referee) or self._takes_all():
                 return self.pipeline.next(fill)
         except Exhausted:
-            if _screens(referee) or not self.handover.has_screening_slots():
+            if _screens(referee) or not (self.handover.has_screening_slots() or self.handover.has_waiting()):
                 raise
         return self.handover.next(lambda: self.control.wants_candidate(0) and fill(self._is_filler_unwanted))
 
