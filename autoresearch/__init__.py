@@ -1,3 +1,3 @@
 """Machine-learning research on one GPU while its user sleeps."""
 
-__version__ = "0.11.0"
+__version__ = "0.12.0"
