@@ -47,16 +47,24 @@ def stop(tag: str = TAG) -> None:
 
     A second `stop`, or one during the honest total, leaves it out.
     """
-    words = "ends after the running experiment and its honest total, which a second `stop` leaves out"
-    _post("stop", tag, f"{words}; `autoresearch run` can continue it later")
+    later = "`autoresearch run` can continue it later"
+    first = f"ends after the running experiment and its honest total, which a second `stop` leaves out; {later}"
+    _post("stop", tag, first, f"ends after the running experiment, without its honest total; {later}")
 
 
-def _post(kind: str, tag: str | None, consequence: str) -> None:
-    """Post a message to the process that runs a session: a later one does not read it. Raises UserError."""
+def _post(kind: str, tag: str | None, consequence: str, of_second: str | None = None) -> None:
+    """Post a message to the process that runs a session: a later one does not read it. Raises UserError.
+
+    `of_second` is the consequence if this process has got one before.
+    """
+    from autoresearch.ledger.queries import has_event_in_this_run
+
     with open_ledger(tag, readonly=False) as (store, session):
         state = _state(session)
         if state not in ("running", "paused"):
             raise UserError(f"session {session.tag} is not running ({state}): there is nothing to {kind}")
+        if of_second is not None and has_event_in_this_run(store, session, kind):
+            consequence = of_second
         store.post(session.id, kind, "")
     typer.echo(f"session {session.tag} {consequence}", err=True)
 

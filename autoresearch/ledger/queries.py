@@ -261,3 +261,9 @@ def _description(row: sqlite3.Row) -> str:
         words = "".join(char if char.isprintable() else " " for char in words)
     cell = " ".join(words.replace('"', "'").split())  # a reader of TSV takes " for the start of a quoted field
     return f"'{cell}" if cell.startswith(FORMULA) else cell
+
+
+def has_event_in_this_run(ledger: Ledger, session: Session, kind: str) -> bool:
+    """Return whether there is an event of a kind since the last process began to work on a session."""
+    (began,) = ledger.query("SELECT max(began) AS began FROM spans WHERE session_id = :session", session=session.id)
+    return any(event.at >= (began["began"] or 0) for event in ledger.events(session.id, kind=kind))

@@ -311,13 +311,13 @@ class Ledger:
         where = "WHERE session_id = ? AND kind = ? AND taken IS NULL LIMIT 1"
         return any(self._rows(Event, where, session_id, kind) for kind in kinds)
 
-    def take(self, session_id: int, kind: str) -> list[Event]:
-        """Return the unread messages of one kind, and mark them as read."""
-        where = "WHERE session_id = ? AND kind = ? AND taken IS NULL ORDER BY id"
-        if not self._rows(Event, where, session_id, kind):
+    def take(self, session_id: int, kind: str, most: int = -1) -> list[Event]:
+        """Return the oldest unread messages of one kind, at most so many (-1: all), and mark them as read."""
+        where, values = "WHERE session_id = ? AND kind = ? AND taken IS NULL ORDER BY id LIMIT ?", (session_id, kind)
+        if not self._rows(Event, where, *values, most):
             return []
         with self.transaction() as connection:
-            messages = self._rows(Event, where, session_id, kind)
+            messages = self._rows(Event, where, *values, most)
             marks = [(time.time(), message.id) for message in messages]
             connection.executemany("UPDATE events SET taken = ? WHERE id = ?", marks)
         return messages

@@ -67,7 +67,7 @@ class SessionControl:
     def wait_while_paused(self) -> str | None:
         """Wait while the session is paused; return the reason to stop, if any."""
         while (reason := self.stop_reason()) is None:
-            if self.context.ledger.take(self.context.id, "stop"):
+            if self._take_stop():
                 self.ending = "stopped"
             elif not self._is_paused():
                 return None
@@ -91,9 +91,13 @@ class SessionControl:
 
     def is_leaving(self) -> bool:
         """Take a message to stop; return whether an experiment without a node waits for the next `run`."""
-        if self.context.ledger.take(self.context.id, "stop"):
-            self.ending = self.ending or "stopped"
+        if self.ending is None and self._take_stop():
+            self.ending = "stopped"
         return self.limits.interrupted or self.ending in RESUMABLE
+
+    def _take_stop(self) -> bool:
+        """Take one message to stop, if there is one: a second one leaves the honest total out."""
+        return bool(self.context.ledger.take(self.context.id, "stop", most=1))
 
     @property
     def interruption(self) -> str:

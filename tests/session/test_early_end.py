@@ -66,3 +66,13 @@ def test_a_stop_during_the_total_leaves_it_out(root: Path, env: dict[str, str]) 
         assert autoresearch(root, "stop", env=env).returncode == 0
         code, out, err = running.end()
     assert (code, totals(root)) == (0, 0) and "ended: agent exhausted" in out and "left out" in err
+
+
+def test_two_stops_in_one_experiment_leave_the_total_out(root: Path, env: dict[str, str]) -> None:
+    propose_worse(root)
+    with start_session(root, env) as running:
+        running.wait_for_trial(3)
+        said = [autoresearch(root, "stop", env=env).stderr for _ in range(2)]
+        code, out, err = running.end()
+    assert "and its honest total" in said[0] and "without its honest total" in said[1]
+    assert (code, totals(root)) == (0, 0) and "ended: stopped" in out and "left out" in err
