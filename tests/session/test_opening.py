@@ -82,6 +82,7 @@ def test_a_card_without_a_text_is_refused_before_anybody_is_asked(
     install_nvml(monkeypatch)
     for name in ("DEVICE", "SOURCE", "BUDGET"):
         monkeypatch.delenv(f"AUTORESEARCH_{name}")
+    monkeypatch.setenv("AUTORESEARCH_SLOTS", "0")
     with pytest.raises(UsageError, match="choose a text for the card"):
         open_session_project({}, settle_agent=lambda *_: pytest.fail("somebody was asked"))
 
