@@ -100,12 +100,12 @@ def _recorded_agent(session: Session, model: object) -> str:
 
 def _recall(config: configuration.Config, root: Path, session: Session) -> Mapping[str, object]:
     """Return the settings of its researchers that a session that goes on keeps."""
-    agent = session.agent if config.agent == auto.AUTO else config.agent
+    goes_on = config.agent == auto.AUTO
     with Ledger.open(_ledger_of(root), readonly=True) as ledger:
-        if config.agent == auto.AUTO and is_mix(session) and (arms := recorded_arms(ledger, session)):
-            limit = recall_researcher(ledger, session, config, configuration.MIX)
-            return {"agent": configuration.MIX, "arms": tuple(arms), **limit}
-        return recall_researcher(ledger, session, config, agent)
+        arms = recorded_arms(ledger, session) if goes_on and is_mix(session) else []
+        agent = configuration.MIX if arms else session.agent if goes_on else config.agent
+        kept = recall_researcher(ledger, session, config, agent)
+    return {"agent": agent, "arms": tuple(arms), **kept} if arms else kept
 
 
 def _open_fleet(config: configuration.Config, root: Path, continued: Session | None) -> Fleet | None:

@@ -11,20 +11,21 @@ COMMAND = "command"  # agents of this kind have no limit in dollars, and no mode
 
 
 def record_researcher(context: SessionContext, config: Config) -> None:
-    """Record the settings that later runs of the session keep, unless others are given."""
-    name = "model" if _kind(config.agent) == COMMAND else "max_usd"
+    """Record the setting that later runs of the session keep, unless another one is given."""
+    name, owner = _kept_setting(config.agent)
     if (value := getattr(config, name)) is not None:
-        context.ledger.event(context.id, RESEARCHER_EVENT, "", data={"agent": config.agent, name: value})
+        context.ledger.event(context.id, RESEARCHER_EVENT, "", data={"agent": owner, name: value})
 
 
 def recall_researcher(ledger: Ledger, session: Session, config: Config, agent: str) -> Mapping[str, object]:
     """Return what an earlier run was told of `agent`, where the settings of this one say nothing."""
-    name = "model" if _kind(agent) == COMMAND else "max_usd"
-    found = (event.data for event in reversed(ledger.events(session.id, kind=RESEARCHER_EVENT)))
-    values = (data[name] for data in found if data["agent"] == agent or _kind(data["agent"]) == _kind(agent) != COMMAND)
-    value = next(values, None) if getattr(config, name) is None else None
-    return {} if value is None else {name: value}
+    name, owner = _kept_setting(agent)
+    events = ledger.events(session.id, kind=RESEARCHER_EVENT) if getattr(config, name) is None else []
+    found = [event.data[name] for event in events if event.data["agent"] == owner]
+    return {name: found[-1]} if found else {}
 
 
-def _kind(agent: str) -> str:
-    return agent.partition(":")[0]
+def _kept_setting(agent: str) -> tuple[str, str]:
+    """Return the setting that is kept, and whose it is: that of one tool, or of all models of a kind."""
+    kind = agent.partition(":")[0]
+    return ("model", agent) if kind == COMMAND else ("max_usd", kind)
