@@ -143,8 +143,9 @@ class CandidateMaker:
             return context.experiment(n)
         incumbent, rival = context.experiment(evidence.incumbent().n), evidence.rival(old)
         best, columns = require(incumbent.text), describe.inherited_columns(old) | {"origin": old.n}
-        branch = columns | {"parent": old.parent, "mode": old.mode if old.mode in BRANCHES else BRANCH}
-        if old.mode in BRANCHES and not rival.found_later:  # it was admitted before
+        is_branch = old.mode in BRANCHES
+        branch = columns | {"parent": old.parent, "mode": old.mode if is_branch else BRANCH}
+        if is_branch and not rival.found_later:  # it was admitted before
             return self._record(require(old.text), best, None, [], branch)
         text = rebase_change(merge_texts, require(context.experiment(rival.n).text), require(old.text), best)
         if text is None:
@@ -152,7 +153,7 @@ class CandidateMaker:
             return self._record(require(old.text), best, None, [], branch) if may_win else None
         refusal = self.proposer.refusal(Proposal(text, require(old.hypothesis)))
         trace = [{"kind": "merged", "text": f"experiment {old.n} onto {incumbent.n}"}]
-        own = {"parent": incumbent.n, "mode": None if old.mode in BRANCHES else old.mode}
+        own = {"parent": incumbent.n, "mode": None if is_branch else old.mode}
         return self._record(text, best, refusal, trace, columns | own)
 
     def _expected(self, old: Experiment, rival: Experiment) -> float:
